@@ -1,0 +1,104 @@
+"""What one step costs in floating point operations, counted by torch's own counter.
+
+A multiplication with an addition counts as two; element-wise work is not counted, as in
+``torch.utils.flop_counter``. The count runs on a copy, so nothing of the run is touched.
+"""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
+
+from kasmina.graft import Grafted, call
+from kasmina.incubation import Incubation
+from kasmina.rng import undisturbed
+from kasmina.stage import Stage
+
+_aten = torch.ops.aten
+_MISSING = {  # the counter knows flash attention on CUDA alone
+    _aten._scaled_dot_product_flash_attention_for_cpu: lambda q, k, v, *_args, **_kwargs: (
+        sdpa_flop_count(q, k, v)
+    ),
+    _aten._scaled_dot_product_flash_attention_for_cpu_backward: lambda grad, q, k, v, *_a, **_k: (
+        sdpa_backward_flop_count(grad, q, k, v)
+    ),
+}
+_SAMPLES = 2  # enough for batch statistics, too few to cost anything
+
+
+@dataclass(frozen=True)
+class StepCost:
+    """FLOPs a sample.
+
+    Args:
+        main: forward and backward of host and blended seeds.
+        incubation: what the seeds in training add, averaged over steps.
+        evaluation: one forward.
+        seeds: the part of ``main`` spent inside each seed that takes part in it, by site.
+    """
+
+    main: float
+    incubation: float
+    evaluation: float
+    seeds: dict[str, float] = field(default_factory=dict)
+
+
+def step_cost(
+    model: Grafted,
+    incubation: Incubation,
+    inputs: Any,
+    loss_of: Callable[[Any], Tensor],
+) -> StepCost:
+    """Count one training step and one evaluation of ``model``.
+
+    Args:
+        inputs: a batch of inputs as the model takes it; two samples of it are used.
+        loss_of: the task loss of what the model returns for those samples.
+    """
+    twin = copy.deepcopy(model).train()
+    with undisturbed(next(iter(twin.buffers())).device), torch.enable_grad():
+        whole, _ = _count(twin, lambda: _total(twin, incubation, inputs, loss_of))
+        for slot in twin.at(Stage.TRAINING):
+            slot.route = "host"
+        main, seeds = _count(twin, lambda: loss_of(call(twin, inputs)))
+        with torch.no_grad():
+            twin.eval()
+            forward, _ = _count(twin, lambda: call(twin, inputs), backward=False)
+    return StepCost(main, (whole - main) / incubation.interval, forward, seeds)
+
+
+def few(inputs: Any) -> Any:
+    """The first samples of a batch, enough for a count."""
+    if isinstance(inputs, Tensor):
+        return inputs[:_SAMPLES]
+    if isinstance(inputs, dict):
+        return {key: few(value) for key, value in inputs.items()}
+    return type(inputs)(few(value) for value in inputs)
+
+
+def _total(
+    model: Grafted, incubation: Incubation, inputs: Any, loss_of: Callable[[Any], Tensor]
+) -> Tensor:
+    loss = loss_of(call(model, inputs))
+    extra = incubation.loss(model, inputs, loss_of, 0)
+    return loss if extra is None else loss + extra
+
+
+def _count(
+    model: Grafted, run: Callable[[], Any], *, backward: bool = True
+) -> tuple[float, dict[str, float]]:
+    with FlopCounterMode(display=False, custom_mapping=_MISSING) as counter:
+        result = run()
+        if backward:
+            result.backward()
+    by_module = counter.get_flop_counts()
+    seeds = {
+        slot.site.name: sum(by_module.get(f"Grafted.slots.{key}.seed", {}).values()) / _SAMPLES
+        for key, slot in zip(model.slots, model, strict=True)
+        if slot.seed is not None
+    }
+    return counter.get_total_flops() / _SAMPLES, seeds

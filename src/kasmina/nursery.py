@@ -1,0 +1,97 @@
+"""Germination: build the same seed from the same run seed, slot and count, and fit it to the host."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+
+from kasmina.graft import Grafted
+from kasmina.layout import guard_groupnorms
+from kasmina.ramp import Ramp
+from kasmina.recipe import Recipe
+from kasmina.rng import derive
+from kasmina.seed import Seed
+from kasmina.site import Site
+from kasmina.slot import SeedSlot
+from kasmina.stage import Event, after
+
+
+def germinate(
+    model: Grafted, name: str, *, blueprint: Recipe, operator: Recipe, run_seed: int
+) -> SeedSlot:
+    """Put a newborn into the slot ``name`` and return the slot.
+
+    The newborn is a pure function of run seed, slot and the slot's count of births, whatever else
+    has drawn random numbers; the global random state does not move. It takes the host's device,
+    dtype, memory format and mode.
+
+    Raises:
+        IllegalMove: the slot is not dormant.
+        ValueError: the blueprint does not fit the slot's kind of features.
+    """
+    slot = model.slot(name)
+    after(slot.stage, Event.GERMINATE)
+    check_fit(blueprint, slot.site)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive(run_seed, name, slot.births))
+        seed = build_seed(slot.site, blueprint=blueprint, operator=operator)
+    slot.germinate(like_host(seed, model.host))
+    return slot
+
+
+def build_seed(site: Site, *, blueprint: Recipe, operator: Recipe) -> Seed:
+    """A seed with weights of its own, on the CPU in float32."""
+    body, blend = blueprint.build(site), operator.build(site)
+    guard_groupnorms(body)
+    return Seed(body, blend, blueprint=blueprint, operator=operator)
+
+
+def check_fit(blueprint: Recipe, site: Site) -> None:
+    """Raise ValueError where the blueprint cannot transform what passes at ``site``."""
+    kinds = blueprint.locate().kinds
+    if site.kind not in kinds:
+        raise ValueError(
+            f"blueprint {blueprint.name!r} transforms {' or '.join(kinds)}; "
+            f"slot {site.name!r} passes a {site.kind}"
+        )
+
+
+def like_host(seed: Seed, host: nn.Module) -> Seed:
+    """The seed with the host's device, dtype and memory format."""
+    weights = [p for p in host.parameters() if p.is_floating_point()]
+    if weights:
+        seed = seed.to(device=weights[0].device, dtype=weights[0].dtype)
+    return seed.to(memory_format=torch.channels_last) if in_channels_last(host) else seed  # type: ignore[call-overload]
+
+
+def in_channels_last(host: nn.Module) -> bool:
+    """Whether the host's convolution weights lie in channels_last order."""
+    return any(
+        p.dim() == 4
+        and p.is_contiguous(memory_format=torch.channels_last)
+        and not p.is_contiguous()
+        for p in host.parameters()
+    )
+
+
+def sizes(site: Site, blueprints: Mapping[str, Recipe], operator: Recipe) -> dict[str, int]:
+    """Parameters that a seed of each fitting blueprint has at ``site``, in the given order."""
+    counts = {}
+    for name, blueprint in blueprints.items():
+        if site.kind in blueprint.locate().kinds:
+            with torch.device("meta"), torch.random.fork_rng(devices=[]):
+                seed = build_seed(site, blueprint=blueprint, operator=operator)
+            counts[name] = seed.num_parameters
+    return counts
+
+
+def plant(
+    model: Grafted, planted: Mapping[str, Recipe], *, operator: Recipe, run_seed: int
+) -> None:
+    """Fossilize a seed in each named slot before training starts: a network grown from step 0."""
+    for name, blueprint in planted.items():
+        slot = germinate(model, name, blueprint=blueprint, operator=operator, run_seed=run_seed)
+        slot.move(Event.TRAIN)
+        slot.move(Event.BLEND, Ramp(ticks=1))
+        slot.move(Event.HOLD)
+        slot.move(Event.FOSSILIZE)
