@@ -1,0 +1,41 @@
+"""Hooks that Lightning does not have: a tick, the asking before it, and a change of the network."""
+
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+from lightning import Callback, Trainer
+
+from kasmina.control.observation import Decision
+from kasmina.lit import GrowingModule
+from kasmina.surgery import Change, perform
+
+
+class GrowthCallback(Callback):
+    """A callback that hears ticks and changes."""
+
+    def on_decide(self, trainer: Trainer, module: GrowingModule, tick: int) -> None:
+        """Validation is done: the time to look and to decide what happens at ``tick``."""
+
+    def on_tick(self, trainer: Trainer, module: GrowingModule, tick: int) -> None:
+        """Between two optimizer steps: the only time at which the network may change."""
+
+    def on_change(self, trainer: Trainer, module: GrowingModule, tick: int, change: Change) -> None:
+        """A slot has moved."""
+
+
+C = TypeVar("C", bound=Callback)
+
+
+def of_type(trainer: Trainer, kind: type[C]) -> Iterator[C]:
+    """The trainer's callbacks of one type, in order."""
+    return (callback for callback in trainer.callbacks if isinstance(callback, kind))  # type: ignore[attr-defined]
+
+
+def change(trainer: Trainer, module: GrowingModule, tick: int, decision: Decision) -> None:
+    """Make a move and tell every callback."""
+    done = perform(module, decision)
+    for callback in of_type(trainer, GrowthCallback):
+        callback.on_change(trainer, module, tick, done)
+
+
+Batch = Any

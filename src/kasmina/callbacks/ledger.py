@@ -1,0 +1,117 @@
+"""Charges every floating point operation that training spends, and to whom."""
+
+import time
+from typing import Any
+
+from lightning import LightningModule, Trainer
+
+from kasmina.callbacks.base import Batch, GrowthCallback
+from kasmina.flops import StepCost, few, step_cost
+from kasmina.lit import GrowingModule
+from kasmina.stage import Event, Stage
+from kasmina.surgery import Change
+
+
+class Ledger(GrowthCallback):
+    """FLOPs of host, seeds, incubation and evaluation, and of every single seed; wall time.
+
+    A step is counted once for each structure of the network and multiplied by samples. What went
+    to a seed stays on the bill when the seed is pruned.
+    """
+
+    def __init__(self) -> None:
+        self.flops = {"host": 0.0, "seeds": 0.0, "incubation": 0.0, "evaluation": 0.0}
+        self.wall_s = 0.0
+        self.seeds: list[dict[str, Any]] = []
+        self._cost: StepCost | None = None
+        self._since = 0.0
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """The clock runs from here."""
+        self._since = time.monotonic()
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+    ) -> None:
+        """Charge a training step."""
+        cost, samples = self._price(trainer, pl_module, batch), _samples(batch, trainer)
+        inside = sum(cost.seeds.values())
+        self.flops["host"] += samples * (cost.main - inside)
+        self.flops["seeds"] += samples * inside
+        self.flops["incubation"] += samples * cost.incubation
+        training = pl_module.model.at(Stage.TRAINING)
+        for seed in self.seeds:
+            share = cost.seeds.get(seed["site"], 0.0)
+            if seed["site"] in {slot.site.name for slot in training}:
+                share += cost.incubation / len(training)
+            if seed["fate"] in {"open", "kept"}:
+                seed["flops"] += samples * share
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Charge a validation step: the network itself, and each look at another one."""
+        if trainer.state.fn == "fit" and not trainer.sanity_checking:
+            cost, samples = self._price(trainer, pl_module, batch), _samples(batch, trainer)
+            looks = 1 + len(pl_module.model.at(Stage.TRAINING, Stage.BLENDING, Stage.HOLDING))
+            self.flops["evaluation"] += samples * cost.evaluation * looks
+
+    def on_change(self, trainer: Trainer, module: GrowingModule, tick: int, change: Change) -> None:
+        """Another structure has another price; births and ends are noted."""
+        self._cost = None
+        if change.event == Event.GERMINATE:
+            entry = {"site": change.site, "blueprint": change.blueprint, "germinated_tick": tick}
+            self.seeds.append({**entry, "fate": "open", "flops": 0.0})
+        fate = {str(Event.PRUNE): "pruned", str(Event.FOSSILIZE): "kept"}.get(change.event)
+        for seed in self.seeds:
+            if fate and seed["site"] == change.site and seed["fate"] == "open":
+                seed["fate"] = fate
+
+    @property
+    def total(self) -> float:
+        """Everything that training has spent so far, in FLOPs."""
+        return sum(self.flops.values())
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds of fitting so far, resumed runs included."""
+        return self.wall_s + (time.monotonic() - self._since if self._since else 0.0)
+
+    def report(self) -> dict[str, Any]:
+        """The bill, as plain values."""
+        lost = sum(seed["flops"] for seed in self.seeds if seed["fate"] == "pruned")
+        flops = {**self.flops, "total": self.total, "pruned_seeds": lost}
+        return {"flops": flops, "wall_s": {"fit": self.elapsed}, "seeds": self.seeds}
+
+    def _price(self, trainer: Trainer, module: Any, batch: Batch) -> StepCost:
+        if self._cost is None:
+            inputs, targets = few(module.lay_out(batch))
+            self._cost = step_cost(
+                module.model, module.incubation, inputs, lambda out: module.task.loss(out, targets)
+            )
+        return self._cost
+
+    def state_dict(self) -> dict[str, Any]:
+        """The bill so far."""
+        return {"flops": dict(self.flops), "wall_s": self.elapsed, "seeds": list(self.seeds)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on charging."""
+        self.flops = dict(state_dict["flops"])
+        self.wall_s = state_dict["wall_s"]
+        self.seeds = [dict(seed) for seed in state_dict["seeds"]]
+
+
+def _samples(batch: Batch, trainer: Trainer) -> int:
+    return len(batch[1]) * trainer.world_size

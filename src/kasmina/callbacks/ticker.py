@@ -1,0 +1,77 @@
+"""Says when a tick is."""
+
+from typing import Any
+
+from lightning import LightningModule, Trainer
+
+from kasmina.callbacks.base import Batch, GrowthCallback, of_type
+from kasmina.lit import GrowingModule
+
+
+class Ticker(GrowthCallback):
+    """A tick an epoch, or every ``every_n_steps`` optimizer steps.
+
+    Decisions are taken at the end of a validation and applied at the start of the next batch, so
+    that a checkpoint written in between holds the network that was scored. A tick never falls
+    inside a window of gradient accumulation.
+
+    Args:
+        every_n_steps: optimizer steps from tick to tick; None for one tick an epoch.
+
+    Raises:
+        ValueError: less than one step.
+    """
+
+    def __init__(self, *, every_n_steps: int | None = None) -> None:
+        if every_n_steps is not None and every_n_steps < 1:
+            raise ValueError(f"a tick takes at least 1 step, not {every_n_steps}")
+        self.every_n_steps = every_n_steps
+        self.tick = 0
+        self.due = False
+        self.last_step = 0
+
+    def ticks(self, trainer: Trainer) -> int | None:
+        """The last tick that can take place, None where the run's length is not known."""
+        if self.every_n_steps is not None:
+            steps = trainer.estimated_stepping_batches
+            return None if steps == float("inf") else int(steps) // self.every_n_steps
+        return None if trainer.max_epochs in {None, -1} else int(trainer.max_epochs or 0) - 1
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """The end of an epoch's validation makes an epoch's tick due."""
+        if self.every_n_steps is None and trainer.state.fn == "fit" and not trainer.sanity_checking:
+            self._decide(trainer, pl_module)
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int
+    ) -> None:
+        """Between two optimizer steps a tick that is due takes place."""
+        if batch_idx % trainer.accumulate_grad_batches:
+            return
+        step = trainer.global_step
+        if self.every_n_steps and step >= self.last_step + self.every_n_steps:
+            self.last_step = step
+            self._decide(trainer, pl_module)
+        if self.due:
+            self.due = False
+            for callback in of_type(trainer, GrowthCallback):
+                callback.on_tick(trainer, _growing(pl_module), self.tick)
+
+    def _decide(self, trainer: Trainer, module: LightningModule) -> None:
+        self.tick += 1
+        self.due = True
+        for callback in of_type(trainer, GrowthCallback):
+            callback.on_decide(trainer, _growing(module), self.tick)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the clock stands."""
+        return {"tick": self.tick, "due": self.due, "last_step": self.last_step}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from there."""
+        self.__dict__.update(state_dict)
+
+
+def _growing(module: LightningModule) -> GrowingModule:
+    assert isinstance(module, GrowingModule), "growth callbacks need a GrowingModule"
+    return module

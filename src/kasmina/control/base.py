@@ -1,0 +1,75 @@
+"""What a controller is, and what all that grow have in common."""
+
+from abc import ABC, abstractmethod
+from typing import Protocol
+
+from kasmina.control.observation import Decision, Observation, SlotView
+from kasmina.control.pace import Pace
+from kasmina.control.timing import Due, Timing
+from kasmina.stage import Event, Stage
+
+
+class Controller(Protocol):
+    """Decides at a tick; it holds no state, so a resumed run decides as the first one did."""
+
+    def decide(self, seen: Observation) -> list[Decision]:
+        """Legal moves, in the order in which they are to be made."""
+        ...
+
+
+class Grower(ABC):
+    """Grows at the ticks of ``timing``, and leads every seed through its life at ``pace``.
+
+    Args:
+        timing: when a seed is due.
+        pace: how fast a seed goes on, and what it must show.
+        max_live: seeds whose fate is open at one time.
+        tail: ticks at the end of the run in which no seed is germinated.
+    """
+
+    def __init__(self, *, timing: Timing, pace: Pace, max_live: int = 1, tail: int = 0) -> None:
+        if max_live < 1:
+            raise ValueError(f"max_live is at least 1 seed, not {max_live}")
+        self.timing = timing
+        self.pace = pace
+        self.max_live = max_live
+        self.tail = tail
+
+    def decide(self, seen: Observation) -> list[Decision]:
+        """The moves of live seeds, then at most one new seed."""
+        moves = [move for view in seen.slots if (move := self.pace.decide(view))]
+        return moves + self._germinate(seen)
+
+    def _germinate(self, seen: Observation) -> list[Decision]:
+        if seen.ticks is not None and seen.tick > seen.ticks - self.tail:
+            return []
+        room = sum(view.alive for view in seen.slots) < self.max_live
+        places = [v for v in seen.slots if v.stage is Stage.DORMANT and v.sizes]
+        due = self.timing.due(seen) if room and places else None
+        if due is None:
+            return []
+        view, blueprint, why = self.choose(seen, places, due)
+        numbers = {"parameters": float(view.sizes[blueprint])}
+        reason = f"{due.reason}; {why}"
+        return grow(view.site, blueprint, reason, numbers)
+
+    @abstractmethod
+    def choose(
+        self, seen: Observation, places: list[SlotView], due: Due
+    ) -> tuple[SlotView, str, str]:
+        """The slot among ``places``, the blueprint among its ``sizes``, and the reason."""
+
+
+def grow(
+    site: str, blueprint: str, reason: str, numbers: dict[str, float] | None = None
+) -> list[Decision]:
+    """Germinate a seed and let it train at once."""
+    return [
+        Decision(site, Event.GERMINATE, reason, blueprint=blueprint, numbers=numbers or {}),
+        Decision(site, Event.TRAIN, "a germinated seed starts to train"),
+    ]
+
+
+def next_in_turn(places: list[SlotView]) -> SlotView:
+    """The slot with the fewest births; among equals the first in the host."""
+    return min(places, key=lambda view: view.births)

@@ -1,0 +1,20 @@
+"""Always the biggest blueprint: the baseline that beats most published criteria."""
+
+from typing import final
+
+from kasmina.control.base import Grower, next_in_turn
+from kasmina.control.observation import Observation, SlotView
+from kasmina.control.timing import Due
+
+
+@final
+class Biggest(Grower):
+    """Slots in turn, in each the blueprint with the most parameters."""
+
+    def choose(
+        self, seen: Observation, places: list[SlotView], due: Due
+    ) -> tuple[SlotView, str, str]:
+        """The next slot in turn and its biggest blueprint."""
+        view = next_in_turn(places)
+        blueprint = max(view.sizes, key=lambda name: (view.sizes[name], name))
+        return view, blueprint, f"{blueprint} is the biggest of {len(view.sizes)} blueprints here"

@@ -1,0 +1,64 @@
+"""How fast a seed goes through its life, and what it must show on the way."""
+
+from kasmina.control.gates import Verdict, sound, worth
+from kasmina.control.observation import Decision, SlotView
+from kasmina.stage import Event, Stage
+
+
+class Pace:
+    """Moves a seed from germination to its end.
+
+    Args:
+        incubate: ticks in training before the seed is blended in.
+        hold: ticks at the target alpha before the seed is kept or pruned.
+        blend_minimum: least gain in the validation metric that full blending must promise at the
+            end of incubation; None blends without asking.
+        keep_minimum: least contribution of a seed that is kept; None keeps every seed.
+
+    Raises:
+        ValueError: less than one tick in a stage.
+    """
+
+    def __init__(
+        self,
+        *,
+        incubate: int = 3,
+        hold: int = 2,
+        blend_minimum: float | None = None,
+        keep_minimum: float | None = 0.0,
+    ) -> None:
+        for name, ticks in (("incubate", incubate), ("hold", hold)):
+            if ticks < 1:
+                raise ValueError(f"{name} takes at least 1 tick, not {ticks}")
+        self.incubate = incubate
+        self.hold = hold
+        self.blend_minimum = blend_minimum
+        self.keep_minimum = keep_minimum
+
+    def decide(self, view: SlotView) -> Decision | None:
+        """The next move of the seed in this slot, None to wait."""
+        if not view.alive:
+            return None
+        health = sound(view)
+        if not health.passed:
+            return _move(view, Event.PRUNE, health)
+        if view.stage is Stage.GERMINATED:
+            return Decision(view.site, Event.TRAIN, "a germinated seed starts to train")
+        if view.stage is Stage.TRAINING and view.age >= self.incubate:
+            return _through(view, Event.BLEND, worth(view, self.blend_minimum))
+        if view.stage is Stage.HOLDING and view.age >= self.hold:
+            return _through(view, Event.FOSSILIZE, worth(view, self.keep_minimum))
+        return None
+
+    def life(self, ramp_ticks: int) -> int:
+        """Ticks from germination to the decision to keep or prune."""
+        return self.incubate + ramp_ticks + self.hold
+
+
+def _through(view: SlotView, event: Event, verdict: Verdict) -> Decision:
+    return _move(view, event if verdict.passed else Event.PRUNE, verdict)
+
+
+def _move(view: SlotView, event: Event, verdict: Verdict) -> Decision:
+    reason = f"{verdict.reason} after {view.age} ticks {view.stage}"
+    return Decision(view.site, event, reason, numbers={**verdict.numbers, "age": view.age})

@@ -1,0 +1,47 @@
+"""Random growth: what any criterion has to beat."""
+
+import random
+from typing import final
+
+from kasmina.control.base import Grower
+from kasmina.control.observation import Observation, SlotView
+from kasmina.control.pace import Pace
+from kasmina.control.timing import Due, Timing
+
+_NEAR = 0.25  # a size within this share of the wanted one counts as the same
+
+
+@final
+class Random(Grower):
+    """A slot and a blueprint by lot; with ``Replay`` timing at another run's times and sizes.
+
+    Args:
+        seed: of the lot, which is a pure function of it and the tick.
+    """
+
+    def __init__(
+        self, *, timing: Timing, pace: Pace, max_live: int = 1, tail: int = 0, seed: int = 0
+    ) -> None:
+        super().__init__(timing=timing, pace=pace, max_live=max_live, tail=tail)
+        self.seed = seed
+
+    def choose(
+        self, seen: Observation, places: list[SlotView], due: Due
+    ) -> tuple[SlotView, str, str]:
+        """One of the candidates of the wanted size, or of the nearest to it."""
+        candidates = [(view, name) for view in places for name in view.sizes]
+        if due.size is not None:
+            candidates = _of_size(candidates, due.size)
+        lot = random.Random(f"{self.seed}/{seen.tick}")
+        view, blueprint = lot.choice(candidates)
+        return view, blueprint, f"drawn by lot from {len(candidates)} candidates"
+
+
+def _of_size(candidates: list[tuple[SlotView, str]], size: int) -> list[tuple[SlotView, str]]:
+    def gap(candidate: tuple[SlotView, str]) -> int:
+        view, name = candidate
+        return abs(view.sizes[name] - size)
+
+    closest = min(map(gap, candidates))
+    reach = max(closest, int(_NEAR * size))
+    return [candidate for candidate in candidates if gap(candidate) <= reach]

@@ -1,0 +1,81 @@
+"""One run: build, fit, test once, report; returns the number that sweeps look at."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.callbacks import ModelCheckpoint
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+
+import kasmina.report as report
+from kasmina.assembly import Run, assemble
+from kasmina.callbacks.base import of_type
+from kasmina.environment import environment
+from kasmina.summary import run_status, summarize, write_json
+
+LAST = Path("checkpoints") / "last.ckpt"
+
+
+def train(config: DictConfig) -> float:
+    """Train as ``config`` says, into the folder ``paths.run_dir``.
+
+    Returns:
+        The best value of the monitored validation metric; nan when nothing was validated.
+    """
+    plain: Any = OmegaConf.to_container(config, resolve=True)
+    folder = Path(plain["paths"]["run_dir"])
+    run = assemble(plain)
+    if run.trainer.is_global_zero:
+        folder.mkdir(parents=True, exist_ok=True)
+        OmegaConf.save(config, folder / "config.yaml", resolve=True)
+        write_json(folder / "environment.json", environment(plain["seed"], _overrides(folder)))
+    status = "failed"
+    try:
+        _fit(run, folder / LAST if plain["resume"] else None)
+        status = run_status(run)
+    except KeyboardInterrupt:
+        status = "interrupted"
+        raise
+    finally:
+        summary = summarize(run, plain, status)
+        _save(run, folder, summary)
+    if plain["test"] and status == "finished" and run.data.has_test:
+        summary["test"] = _test(run)
+        _save(run, folder, summary)
+    if run.trainer.is_global_zero:
+        _show(folder, make_report=plain["report"])
+    return float(summary["best"]["value"]) if summary["best"] else math.nan
+
+
+def _fit(run: Run, resumed: Path | None) -> None:
+    try:
+        run.trainer.fit(run.module, run.data, ckpt_path=resumed, weights_only=True)
+    except SystemExit as exit_:  # how Lightning leaves after Ctrl-C
+        raise KeyboardInterrupt from exit_
+
+
+def _test(run: Run) -> dict[str, float]:
+    """Read the test split, once, with the checkpoint that validation chose."""
+    best = [c.best_model_path for c in of_type(run.trainer, ModelCheckpoint) if c.monitor]
+    path = next(filter(None, best), None)
+    run.trainer.test(run.module, run.data, ckpt_path=path, verbose=False, weights_only=True)
+    return {name: float(value) for name, value in run.trainer.callback_metrics.items()}
+
+
+def _save(run: Run, folder: Path, summary: dict[str, Any]) -> None:
+    if run.trainer.is_global_zero:
+        write_json(folder / "summary.json", summary)
+
+
+def _show(folder: Path, *, make_report: bool) -> None:
+    console = Console()
+    if make_report:
+        report.write_report([folder])
+    for line in report.summary_lines(read_run(folder)):
+        console.print(line, highlight=False, soft_wrap=True)
+
+
+def _overrides(folder: Path) -> list[str]:
+    path = folder / ".hydra" / "overrides.yaml"
+    return list(OmegaConf.load(path)) if path.is_file() else []
