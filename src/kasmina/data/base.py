@@ -1,0 +1,181 @@
+"""What all data modules share: three splits in memory, batches in a known order.
+
+The test split is not loaded before ``setup("test")``, so that nothing that decides during
+training can see it.
+"""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import torch
+from lightning.pytorch import LightningDataModule
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, Sampler, SequentialSampler
+
+from kasmina.data.order import EpochBatches
+from kasmina.data.samples import Batch, FixedBatches, Samples, Windows
+
+Split = Literal["train", "val", "test"]
+InMemory = Samples | Windows
+
+
+class DataModule(LightningDataModule):
+    """Train, validation and test batches ``(inputs, targets)``.
+
+    A subclass gives ``load``, and where they apply ``missing``, ``prepare_data``,
+    ``normalise`` and ``has_test``. Its constructor reads no file. Run the trainer with
+    ``use_distributed_sampler=False``: the order knows the ranks.
+
+    Args:
+        batch_size: samples of one batch on one rank.
+        seed: of the order of training batches.
+        drop_last: leave out training batches that are not full.
+        draws: see ``EpochBatches``.
+        augment: what the training step puts inputs through, or None.
+    """
+
+    def __init__(
+        self,
+        *,
+        batch_size: int,
+        seed: int,
+        drop_last: bool = False,
+        draws: int | None = None,
+        augment: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        self.batch_size, self.seed = batch_size, seed
+        self.drop_last, self.draws = drop_last, draws
+        self.augment = augment
+        self._loaded: dict[Split, InMemory] = {}
+
+    @abstractmethod
+    def load(self, split: Split) -> InMemory:
+        """Read one split into memory and check what was declared against it."""
+
+    def missing(self) -> str | None:
+        """One line on a file that is missing or damaged, or None; decodes nothing."""
+        return None
+
+    def normalise(self, batch: Batch) -> Batch:
+        """Make a loader's batch a model's, on the batch's own device."""
+        return batch
+
+    @property
+    def has_test(self) -> bool:
+        """Whether there is a test split."""
+        return True
+
+    def setup(self, stage: str | None = None) -> None:
+        """Load what ``stage`` needs: ``test`` the test split, any other train and validation.
+
+        Raises:
+            OSError: a file is missing or damaged.
+            ValueError: what was loaded is not what was declared.
+        """
+        splits: tuple[Split, ...] = ("test",) if stage == "test" else ("train", "val")
+        for split in splits:
+            if split not in self._loaded:
+                if problem := self.missing():
+                    raise OSError(problem)
+                self._loaded[split] = self.load(split)
+
+    def dataset(self, split: Split) -> InMemory:
+        """What is loaded of ``split``.
+
+        Raises:
+            LookupError: nothing yet.
+        """
+        if split not in self._loaded:
+            stage = "test" if split == "test" else "fit"
+            raise LookupError(f"the {split} split is not loaded; setup({stage!r}) loads it")
+        return self._loaded[split]
+
+    def example(self) -> Batch:
+        """Two samples of the training split as a model gets them, for shape inference."""
+        self.prepare_data()
+        self.setup("fit")
+        return self.normalise(self.dataset("train")[torch.arange(2)])
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Batches in the order of (seed, epoch)."""
+        shuffle = not self._overfits  # an epoch that always begins the same is overfitted to
+        return self._loader("train", shuffle=shuffle, drop_last=self.drop_last, draws=self.draws)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """Every validation sample once."""
+        return self._loader("val")
+
+    def test_dataloader(self) -> DataLoader[Batch]:
+        """Every test sample once."""
+        return self._loader("test")
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Call ``normalise`` in the trainer, in the trainer's precision."""
+        ready = self.normalise(batch)
+        if self.trainer is None:
+            return ready
+        # a batch of integers has passed the trainer's own cast; "bf16-true" needs it after too
+        inputs, targets = self.trainer.precision_plugin.convert_input(ready)
+        return inputs, targets
+
+    @property
+    def _overfits(self) -> bool:
+        return self.trainer is not None and self.trainer.overfit_batches > 0  # type: ignore[attr-defined]
+
+    def _loader(
+        self,
+        split: Split,
+        *,
+        shuffle: bool = False,
+        drop_last: bool = False,
+        draws: int | None = None,
+    ) -> DataLoader[Batch]:
+        dataset = self.dataset(split)
+        order = EpochBatches(
+            len(dataset),
+            self.batch_size,
+            seed=self.seed,
+            shuffle=shuffle,
+            drop_last=drop_last,
+            draws=draws,
+        )
+        indexed: Dataset[Batch] = dataset
+        sampler: Sampler[Any] = order
+        if self._overfits:  # the trainer replaces any sampler but a sequential one
+            indexed = FixedBatches(dataset, order)
+            sampler = SequentialSampler(indexed)
+        return DataLoader(
+            indexed,
+            sampler=sampler,
+            batch_size=None,
+            collate_fn=_as_it_is,
+            generator=torch.Generator(),  # else each epoch draws from the global one
+        )
+
+
+def check(where: str, declared: Mapping[str, object], found: Mapping[str, object]) -> None:
+    """Compare what a config declares with what was loaded.
+
+    Raises:
+        ValueError: they differ; names the first option that does.
+    """
+    for name, value in declared.items():
+        if value != found[name]:
+            raise ValueError(f"data.{name} came as {value}, but {where} has {name} {found[name]}")
+
+
+def image_facts(inputs: Tensor, targets: Tensor) -> dict[str, object]:
+    """What is declared of images: (N, C, S, S) and their labels (N,)."""
+    channels, height, width = inputs.shape[1:]
+    return {
+        "in_channels": channels,
+        "image_size": height if height == width else [height, width],
+        "in_features": channels * height * width,
+        "num_classes": len(torch.unique(targets)),
+    }
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch

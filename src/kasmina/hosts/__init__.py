@@ -1,0 +1,1 @@
+"""Hosts of ours: ordinary modules that know nothing of slots."""
