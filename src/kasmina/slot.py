@@ -100,7 +100,7 @@ class SeedSlot(nn.Module):
         if self.route == "blend":
             return self.seed(h, self.alpha)
         if self.route == "seed":
-            return self.seed.grown(h)
+            return self.seed.grown(h).to(h.dtype)
         if self.route == "isolate":
             return seed_value(h, self.seed(h.detach(), self.alpha))
         if self.route == "listen" and self.training:

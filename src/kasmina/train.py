@@ -8,10 +8,11 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-import kasmina.report as report
 from kasmina.assembly import Run, assemble
 from kasmina.callbacks.base import of_type
 from kasmina.environment import environment
+from kasmina.report import summary_lines, write_report
+from kasmina.report.runs import read_run
 from kasmina.summary import run_status, summarize, write_json
 
 LAST = Path("checkpoints") / "last.ckpt"
@@ -71,8 +72,8 @@ def _save(run: Run, folder: Path, summary: dict[str, Any]) -> None:
 def _show(folder: Path, *, make_report: bool) -> None:
     console = Console()
     if make_report:
-        report.write_report([folder])
-    for line in report.summary_lines(read_run(folder)):
+        write_report([folder])
+    for line in summary_lines(report.read_run(folder)):
         console.print(line, highlight=False, soft_wrap=True)
 
 

@@ -24,16 +24,14 @@ class Grower(ABC):
         timing: when a seed is due.
         pace: how fast a seed goes on, and what it must show.
         max_live: seeds whose fate is open at one time.
-        tail: ticks at the end of the run in which no seed is germinated.
     """
 
-    def __init__(self, *, timing: Timing, pace: Pace, max_live: int = 1, tail: int = 0) -> None:
+    def __init__(self, *, timing: Timing, pace: Pace, max_live: int = 1) -> None:
         if max_live < 1:
             raise ValueError(f"max_live is at least 1 seed, not {max_live}")
         self.timing = timing
         self.pace = pace
         self.max_live = max_live
-        self.tail = tail
 
     def decide(self, seen: Observation) -> list[Decision]:
         """The moves of live seeds, then at most one new seed."""
@@ -41,7 +39,7 @@ class Grower(ABC):
         return moves + self._germinate(seen)
 
     def _germinate(self, seen: Observation) -> list[Decision]:
-        if seen.ticks is not None and seen.tick > seen.ticks - self.tail:
+        if self.pace.in_tail(seen):
             return []
         room = sum(view.alive for view in seen.slots) < self.max_live
         places = [v for v in seen.slots if v.stage is Stage.DORMANT and v.sizes]

@@ -1,7 +1,7 @@
 """How fast a seed goes through its life, and what it must show on the way."""
 
 from kasmina.control.gates import Verdict, sound, worth
-from kasmina.control.observation import Decision, SlotView
+from kasmina.control.observation import Decision, Observation, SlotView
 from kasmina.stage import Event, Stage
 
 
@@ -14,6 +14,7 @@ class Pace:
         blend_minimum: least gain in the validation metric that full blending must promise at the
             end of incubation; None blends without asking.
         keep_minimum: least contribution of a seed that is kept; None keeps every seed.
+        tail: ticks at the end of the run in which no seed is germinated.
 
     Raises:
         ValueError: less than one tick in a stage.
@@ -26,6 +27,7 @@ class Pace:
         hold: int = 2,
         blend_minimum: float | None = None,
         keep_minimum: float | None = 0.0,
+        tail: int = 0,
     ) -> None:
         for name, ticks in (("incubate", incubate), ("hold", hold)):
             if ticks < 1:
@@ -34,6 +36,7 @@ class Pace:
         self.hold = hold
         self.blend_minimum = blend_minimum
         self.keep_minimum = keep_minimum
+        self.tail = tail
 
     def decide(self, view: SlotView) -> Decision | None:
         """The next move of the seed in this slot, None to wait."""
@@ -50,9 +53,9 @@ class Pace:
             return _through(view, Event.FOSSILIZE, worth(view, self.keep_minimum))
         return None
 
-    def life(self, ramp_ticks: int) -> int:
-        """Ticks from germination to the decision to keep or prune."""
-        return self.incubate + ramp_ticks + self.hold
+    def in_tail(self, seen: Observation) -> bool:
+        """Whether it is too late for a new seed."""
+        return seen.ticks is not None and seen.tick > seen.ticks - self.tail
 
 
 def _through(view: SlotView, event: Event, verdict: Verdict) -> Decision:

@@ -20,9 +20,9 @@ class Random(Grower):
     """
 
     def __init__(
-        self, *, timing: Timing, pace: Pace, max_live: int = 1, tail: int = 0, seed: int = 0
+        self, *, timing: Timing, pace: Pace, max_live: int = 1, seed: int = 0
     ) -> None:
-        super().__init__(timing=timing, pace=pace, max_live=max_live, tail=tail)
+        super().__init__(timing=timing, pace=pace, max_live=max_live)
         self.seed = seed
 
     def choose(

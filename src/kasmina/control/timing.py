@@ -37,7 +37,8 @@ class Periodic:
         late = self.stop is not None and seen.tick > self.stop
         if late or seen.tick < self.start or (seen.tick - self.start) % self.every:
             return None
-        return Due(f"every {self.every} ticks from tick {self.start} on")
+        period = "every tick" if self.every == 1 else f"every {self.every} ticks"
+        return Due(f"{period} from tick {self.start} on")
 
 
 class Plateau:
