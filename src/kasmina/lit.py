@@ -78,6 +78,7 @@ class GrowingModule(L.LightningModule):
         self.metrics = nn.ModuleDict({s: task.metrics(f"{s}/") for s in ("val", "test")})
         self.losses = nn.ModuleDict({n: _mean() for n in ("loss", "seed_loss")})
         self.contributions: dict[str, float] = {}
+        self.seed_losses: dict[str, float] = {}
         self._looks: dict[str, Metric] = {}
         self._group_order: list[str] | None = None
 
@@ -119,7 +120,7 @@ class GrowingModule(L.LightningModule):
         """What each seed brings: the metric with it minus the metric without it."""
         self._log_losses()
         values = self.metrics["val"].compute()
-        self.log_dict(values, prog_bar=True)
+        self.log_dict(values, prog_bar=True, sync_dist=True)
         self.metrics["val"].reset()
         here = float(values[f"val/{self.task.monitor}"])
         self.contributions = {}
@@ -130,10 +131,20 @@ class GrowingModule(L.LightningModule):
 
     def _log_losses(self) -> None:
         """Training losses since the last validation, so that one row has both."""
+        self.seed_losses = {}
         for name, mean in self.losses.items():
             if mean.update_called:
-                self.log(f"train/{name}", mean.compute(), prog_bar=name == "loss")
+                value = mean.compute()
+                self.log(f"train/{name}", value, prog_bar=name == "loss")
                 mean.reset()
+                if name == "seed_loss":
+                    training = self.model.at(Stage.TRAINING)
+                    self.seed_losses = {slot.site.name: float(value) for slot in training}
+
+    def forget(self, site: str) -> None:
+        """What was measured of a seed is not that of the next one in its slot."""
+        for measured in (self.contributions, self.seed_losses):
+            measured.pop(site, None)
 
     def test_step(self, batch: Any, batch_idx: int) -> None:
         """Metrics of the network on the test split."""
@@ -141,7 +152,7 @@ class GrowingModule(L.LightningModule):
 
     def on_test_epoch_end(self) -> None:
         """Read the test metrics once."""
-        self.log_dict(self.metrics["test"].compute())
+        self.log_dict(self.metrics["test"].compute(), sync_dist=True)
         self.metrics["test"].reset()
 
     def lay_out(self, batch: Any) -> tuple[Any, Any]:
@@ -161,7 +172,7 @@ class GrowingModule(L.LightningModule):
         options = self.training_options
         order, self._group_order = self._group_order, None
         optimizer = make_optimizer(self.model, options.optimizer, self.growth.seeds, order)
-        total = int(self.trainer.estimated_stepping_batches)
+        total = self.trainer.estimated_stepping_batches
         scheduler = GroupScheduler(optimizer, options.curve, total_steps=total)
         return {
             "optimizer": optimizer,
@@ -194,14 +205,20 @@ class GrowingModule(L.LightningModule):
                     parameter.grad.nan_to_num_(0.0, 0.0, 0.0)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the topology and the order of the param groups, as plain values."""
+        """Add the topology, what was measured of seeds, and the order of the param groups."""
         checkpoint["topology"] = topology.topology(self.model)
+        checkpoint["measured"] = {
+            "contributions": dict(self.contributions),
+            "seed_losses": dict(self.seed_losses),
+        }
         if self._trainer is not None and self.trainer.optimizers:
             checkpoint["param_groups"] = group_names(self.trainer.optimizers[0])
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Rebuild the slots before the weights are loaded."""
         topology.restore(self.model, checkpoint["topology"])
+        self.contributions = dict(checkpoint["measured"]["contributions"])
+        self.seed_losses = dict(checkpoint["measured"]["seed_losses"])
         self._group_order = checkpoint.get("param_groups")
 
 

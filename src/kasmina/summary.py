@@ -9,7 +9,7 @@ from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 
 from kasmina.assembly import Plain, Run
-from kasmina.callbacks.base import of_type
+from kasmina.callbacks.base import of_type, the
 from kasmina.callbacks.ledger import Ledger
 from kasmina.callbacks.record import RunRecord
 from kasmina.stage import ALIVE, Stage
@@ -30,8 +30,8 @@ def run_status(run: Run) -> str:
 def summarize(run: Run, config: Plain, status: str) -> dict[str, Any]:
     """Plain values; read while the module still holds the network that training ended with."""
     model, task = run.module.model, run.module.task
-    record = next(of_type(run.trainer, RunRecord))
-    ledger = next(of_type(run.trainer, Ledger))
+    record = the(run.trainer, RunRecord)
+    ledger = the(run.trainer, Ledger)
     host = sum(p.numel() for p in model.host.parameters())
     grown = sum(p.numel() for slot in model for p in slot.parameters())
     return {

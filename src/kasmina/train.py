@@ -10,6 +10,7 @@ from rich.console import Console
 
 from kasmina.assembly import Run, assemble
 from kasmina.callbacks.base import of_type
+from kasmina.callbacks.feed import show_figures
 from kasmina.environment import environment
 from kasmina.report import summary_lines, write_report
 from kasmina.report.runs import read_run
@@ -31,6 +32,8 @@ def train(config: DictConfig) -> float:
         folder.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(config, folder / "config.yaml", resolve=True)
         write_json(folder / "environment.json", environment(plain["seed"], _overrides(folder)))
+        for logger in run.trainer.loggers:
+            logger.log_hyperparams(plain)
     status = "failed"
     try:
         _fit(run, folder / LAST if plain["resume"] else None)
@@ -45,7 +48,7 @@ def train(config: DictConfig) -> float:
         summary["test"] = _test(run)
         _save(run, folder, summary)
     if run.trainer.is_global_zero:
-        _show(folder, make_report=plain["report"])
+        _show(run, folder, make_report=plain["report"])
     return float(summary["best"]["value"]) if summary["best"] else math.nan
 
 
@@ -69,11 +72,13 @@ def _save(run: Run, folder: Path, summary: dict[str, Any]) -> None:
         write_json(folder / "summary.json", summary)
 
 
-def _show(folder: Path, *, make_report: bool) -> None:
-    console = Console()
+def _show(run: Run, folder: Path, *, make_report: bool) -> None:
+    record = read_run(folder)
     if make_report:
         write_report([folder])
-    for line in summary_lines(report.read_run(folder)):
+        show_figures(run.trainer, record)
+    console = Console()
+    for line in summary_lines(record):
         console.print(line, highlight=False, soft_wrap=True)
 
 

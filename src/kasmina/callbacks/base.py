@@ -31,6 +31,18 @@ def of_type(trainer: Trainer, kind: type[C]) -> Iterator[C]:
     return (callback for callback in trainer.callbacks if isinstance(callback, kind))  # type: ignore[attr-defined]
 
 
+def the(trainer: Trainer, kind: type[C]) -> C:
+    """The trainer's first callback of one type.
+
+    Raises:
+        ValueError: it has none.
+    """
+    found = next(of_type(trainer, kind), None)
+    if found is None:
+        raise ValueError(f"callbacks: a run needs {kind.__module__}.{kind.__qualname__}")
+    return found
+
+
 def change(trainer: Trainer, module: GrowingModule, tick: int, decision: Decision) -> None:
     """Make a move and tell every callback."""
     done = perform(module, decision)

@@ -9,7 +9,7 @@ from typing import Any
 
 from lightning import LightningModule, Trainer
 
-from kasmina.callbacks.base import GrowthCallback, of_type
+from kasmina.callbacks.base import GrowthCallback, the
 from kasmina.callbacks.ledger import Ledger
 from kasmina.callbacks.ticker import Ticker
 from kasmina.lit import GrowingModule
@@ -18,12 +18,17 @@ from kasmina.surgery import Change
 
 METRICS, TIMELINE, EVENTS, LEDGER = "metrics.csv", "timeline.csv", "events.jsonl", "ledger.json"
 
+_PLACE = ("tick", "epoch", "step")
+_COST = ("wall_s", "train_flops", "incubation_flops", "evaluation_flops", "parameters")
+_SLOT = ("site", "stage", "alpha", "blueprint", "parameters", "contribution", "seed_loss")
+
 
 class RunRecord(GrowthCallback):
     """Writes ``metrics.csv``, ``timeline.csv``, ``events.jsonl`` and ``ledger.json``.
 
     Rows are appended as they come, so a run that is killed leaves what it had. A resumed run
-    first drops the rows that its checkpoint does not know. Rank 0 alone writes.
+    first drops the rows that its checkpoint does not know. Rank 0 alone writes. All files are
+    there from the start, empty but for their heads.
 
     Args:
         folder: the run's folder.
@@ -34,12 +39,16 @@ class RunRecord(GrowthCallback):
         self.best: dict[str, Any] | None = None
         self.last: dict[str, float] = {}
 
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Forget what happened after the checkpoint that this run goes on from."""
         if trainer.is_global_zero:
+            assert isinstance(pl_module, GrowingModule)
             self.folder.mkdir(parents=True, exist_ok=True)
-            ticker = next(of_type(trainer, Ticker))
-            self._forget_after(ticker.tick, due=ticker.due)
+            ticker, step = the(trainer, Ticker), trainer.global_step
+            past = ticker.tick - ticker.due  # what a tick that is due changes will be done again
+            _keep_events(self.folder / EVENTS, past)
+            _keep_rows(self.folder / METRICS, [*_PLACE, *_COST, *_metric_names(pl_module)], step)
+            _keep_rows(self.folder / TIMELINE, [*_PLACE, *_SLOT], step)
 
     def on_change(self, trainer: Trainer, module: GrowingModule, tick: int, change: Change) -> None:
         """One line a decision."""
@@ -49,7 +58,6 @@ class RunRecord(GrowthCallback):
 
     def add_event(self, event: Mapping[str, Any]) -> None:
         """Append a line to ``events.jsonl``."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / EVENTS).open("a") as file:
             file.write(json.dumps(event) + "\n")
 
@@ -58,14 +66,13 @@ class RunRecord(GrowthCallback):
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
         assert isinstance(pl_module, GrowingModule)
-        tick = next(of_type(trainer, Ticker)).tick
+        tick = the(trainer, Ticker).tick
         place = {"tick": tick, "epoch": trainer.current_epoch, "step": trainer.global_step}
         self._note(trainer, pl_module, place)
         if not trainer.is_global_zero:
             return
         _append(self.folder / METRICS, [{**place, **self._metrics(trainer, pl_module)}])
-        seen = trainer.callback_metrics.get("train/seed_loss")
-        rows = [{**place, **_slot_row(pl_module, slot, seen)} for slot in pl_module.model]
+        rows = [{**place, **_slot_row(pl_module, slot)} for slot in pl_module.model]
         _append(self.folder / TIMELINE, rows)
         self._write_ledger(trainer)
 
@@ -78,7 +85,8 @@ class RunRecord(GrowthCallback):
         metrics = trainer.callback_metrics
         self.last = {k: float(v) for k, v in metrics.items() if k.startswith("val/")}
         value, sign = self.last[f"val/{module.task.monitor}"], module.task.sign
-        if self.best is None or sign * value > sign * self.best["value"]:
+        known = -math.inf if self.best is None else sign * self.best["value"]
+        if sign * value > known:  # nan is not
             self.best = {"value": value, **place}
 
     def state_dict(self) -> dict[str, Any]:
@@ -90,12 +98,8 @@ class RunRecord(GrowthCallback):
         self.best, self.last = state_dict["best"], state_dict["last"]
 
     def _metrics(self, trainer: Trainer, module: GrowingModule) -> dict[str, Any]:
-        ledger = next(of_type(trainer, Ledger))
-        names = [
-            "train/loss",
-            *(f"val/{name}" for name in module.metrics["val"].keys(keep_base=True)),
-        ]
-        values = {name: _plain(trainer.callback_metrics.get(name)) for name in names}
+        ledger, seen = the(trainer, Ledger), trainer.callback_metrics
+        values = {name: _plain(seen.get(name)) for name in _metric_names(module)}
         return {
             "wall_s": round(ledger.elapsed, 3),
             "train_flops": ledger.total,
@@ -106,27 +110,34 @@ class RunRecord(GrowthCallback):
         }
 
     def _write_ledger(self, trainer: Trainer) -> None:
-        bill = next(of_type(trainer, Ledger)).report()
+        bill = the(trainer, Ledger).report()
         (self.folder / LEDGER).write_text(json.dumps(bill, indent=2) + "\n")
 
-    def _forget_after(self, tick: int, *, due: bool) -> None:
-        for name in (METRICS, TIMELINE):
-            path = self.folder / name
-            if path.is_file():
-                with path.open() as file:
-                    rows = [row for row in csv.DictReader(file) if int(row["tick"]) <= tick]
-                path.unlink()
-                _append(path, rows)
-        path = self.folder / EVENTS
-        if path.is_file():
-            past = tick - due  # the changes of a tick that is still due will be made again
-            lines = [
-                line for line in path.read_text().splitlines() if json.loads(line)["tick"] <= past
-            ]
-            path.write_text("".join(line + "\n" for line in lines))
+
+def _keep_events(path: Path, tick: int) -> None:
+    """Only the events up to ``tick``."""
+    lines = path.read_text().splitlines() if path.is_file() else []
+    kept = [line for line in lines if json.loads(line)["tick"] <= tick]
+    path.write_text("".join(line + "\n" for line in kept))
 
 
-def _slot_row(module: GrowingModule, slot: SeedSlot, seed_loss: Any) -> dict[str, Any]:
+def _keep_rows(path: Path, columns: list[str], step: int) -> None:
+    """A head of ``columns``, and only the rows up to ``step``."""
+    rows: list[dict[str, Any]] = []
+    if path.is_file():
+        with path.open(newline="") as file:
+            rows = [row for row in csv.DictReader(file) if int(row["step"]) <= step]
+    with path.open("w", newline="") as file:
+        csv.DictWriter(file, columns).writeheader()
+    _append(path, rows)
+
+
+def _metric_names(module: GrowingModule) -> list[str]:
+    names = module.metrics["val"].keys(keep_base=True)  # type: ignore[operator]
+    return ["train/loss", *(f"val/{name}" for name in names)]
+
+
+def _slot_row(module: GrowingModule, slot: SeedSlot) -> dict[str, Any]:
     seed, name = slot.seed, slot.site.name
     return {
         "site": name,
@@ -134,23 +145,18 @@ def _slot_row(module: GrowingModule, slot: SeedSlot, seed_loss: Any) -> dict[str
         "alpha": slot.exact_alpha,
         "blueprint": "" if seed is None else seed.blueprint.name,
         "parameters": 0 if seed is None else seed.num_parameters,
-        "contribution": module.contributions.get(name, ""),
-        "seed_loss": _plain(seed_loss) if slot.stage == "training" else "",
+        "contribution": _plain(module.contributions.get(name)),
+        "seed_loss": _plain(module.seed_losses.get(name)),
     }
 
 
 def _append(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    new = not path.is_file()
     with path.open("a", newline="") as file:
         for row in rows:
-            writer = csv.DictWriter(file, list(row))
-            if new:
-                writer.writeheader()
-                new = False
-            writer.writerow(row)
+            csv.DictWriter(file, list(row)).writerow(row)
 
 
 def _plain(value: Any) -> float | str:
-    return (
-        "" if value is None else float(value) if math.isfinite(float(value)) else str(float(value))
-    )
+    if value is None:
+        return ""
+    return float(value) if math.isfinite(float(value)) else str(float(value))

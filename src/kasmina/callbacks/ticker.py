@@ -1,22 +1,26 @@
 """Says when a tick is."""
 
+import math
 from typing import Any
 
 from lightning import LightningModule, Trainer
 
 from kasmina.callbacks.base import Batch, GrowthCallback, of_type
 from kasmina.lit import GrowingModule
+from kasmina.stage import Event
+from kasmina.strategies import commit_topology
+from kasmina.surgery import Change
 
 
 class Ticker(GrowthCallback):
-    """A tick an epoch, or every ``every_n_steps`` optimizer steps.
+    """A tick a validation (so usually one an epoch), or every ``every_n_steps`` optimizer steps.
 
     Decisions are taken at the end of a validation and applied at the start of the next batch, so
     that a checkpoint written in between holds the network that was scored. A tick never falls
     inside a window of gradient accumulation.
 
     Args:
-        every_n_steps: optimizer steps from tick to tick; None for one tick an epoch.
+        every_n_steps: optimizer steps from tick to tick; None for one tick a validation.
 
     Raises:
         ValueError: less than one step.
@@ -29,16 +33,18 @@ class Ticker(GrowthCallback):
         self.tick = 0
         self.due = False
         self.last_step = 0
+        self.reshaped = False
 
     def ticks(self, trainer: Trainer) -> int | None:
         """The last tick that can take place, None where the run's length is not known."""
-        if self.every_n_steps is not None:
-            steps = trainer.estimated_stepping_batches
-            return None if steps == float("inf") else int(steps) // self.every_n_steps
-        return None if trainer.max_epochs in {None, -1} else int(trainer.max_epochs or 0) - 1
+        steps = trainer.estimated_stepping_batches
+        if steps == math.inf:
+            return None
+        done = int(steps) - 1  # a tick needs a step after it
+        return done // self.every_n_steps if self.every_n_steps else _validations(trainer, done)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """The end of an epoch's validation makes an epoch's tick due."""
+        """The end of a validation makes its tick due."""
         if self.every_n_steps is None and trainer.state.fn == "fit" and not trainer.sanity_checking:
             self._decide(trainer, pl_module)
 
@@ -56,6 +62,13 @@ class Ticker(GrowthCallback):
             self.due = False
             for callback in of_type(trainer, GrowthCallback):
                 callback.on_tick(trainer, _growing(pl_module), self.tick)
+            if self.reshaped:
+                self.reshaped = False
+                commit_topology(trainer)
+
+    def on_change(self, trainer: Trainer, module: GrowingModule, tick: int, change: Change) -> None:
+        """Note that parameters came, went, or began to ask for a gradient."""
+        self.reshaped |= change.event in {Event.GERMINATE, Event.TRAIN, Event.PRUNE}
 
     def _decide(self, trainer: Trainer, module: LightningModule) -> None:
         self.tick += 1
@@ -70,6 +83,20 @@ class Ticker(GrowthCallback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from there."""
         self.__dict__.update(state_dict)
+
+
+def _validations(trainer: Trainer, steps: int) -> int | None:
+    """How many validations lie within the first ``steps`` optimizer steps of a run."""
+    batches, interval = int(trainer.num_training_batches), trainer.val_check_batch
+    if interval is None:  # by the clock
+        return None
+    window, every = trainer.accumulate_grad_batches, trainer.check_val_every_n_epoch
+    epochs, rest = divmod(steps, math.ceil(batches / window))
+    if every is None:
+        return int((epochs * batches + rest * window) // interval)
+    interval = min(interval, batches)
+    opened = rest * window // interval if (epochs + 1) % every == 0 else 0
+    return int(epochs // every * (batches // interval) + opened)
 
 
 def _growing(module: LightningModule) -> GrowingModule:
