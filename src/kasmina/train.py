@@ -1,6 +1,8 @@
 """One run: build, fit, test once, report; returns the number that sweeps look at."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +10,9 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from kasmina.assembly import Run, assemble
+from kasmina.assembly import Plain, Run, assemble
 from kasmina.callbacks.base import of_type
-from kasmina.callbacks.feed import show_figures
+from kasmina.callbacks.feed import close_loggers, show_figures
 from kasmina.environment import environment
 from kasmina.report import summary_lines, write_report
 from kasmina.report.runs import read_run
@@ -29,34 +31,50 @@ def train(config: DictConfig) -> float:
     folder = Path(plain["paths"]["run_dir"])
     run = assemble(plain)
     if run.trainer.is_global_zero:
-        folder.mkdir(parents=True, exist_ok=True)
-        OmegaConf.save(config, folder / "config.yaml", resolve=True)
-        write_json(folder / "environment.json", environment(plain["seed"], _overrides(folder)))
-        for logger in run.trainer.loggers:
-            logger.log_hyperparams(plain)
-    status = "failed"
-    try:
-        _fit(run, folder / LAST if plain["resume"] else None)
-        status = run_status(run)
-    except KeyboardInterrupt:
-        status = "interrupted"
-        raise
-    finally:
-        summary = summarize(run, plain, status)
-        _save(run, folder, summary)
-    if plain["test"] and status == "finished" and run.data.has_test:
-        summary["test"] = _test(run)
-        _save(run, folder, summary)
-    if run.trainer.is_global_zero:
-        _show(run, folder, make_report=plain["report"])
+        _describe(run, config, plain, folder)
+    with _loggers(run):
+        summary = _fit(run, plain, folder)
+        if plain["test"] and summary["status"] == "finished" and run.data.has_test:
+            summary["test"] = _test(run)
+            _save(run, folder, summary)
+        if run.trainer.is_global_zero:
+            _show(run, folder, make_report=plain["report"])
     return float(summary["best"]["value"]) if summary["best"] else math.nan
 
 
-def _fit(run: Run, resumed: Path | None) -> None:
+def _describe(run: Run, config: DictConfig, plain: Plain, folder: Path) -> None:
+    """Write down what is about to run."""
+    folder.mkdir(parents=True, exist_ok=True)
+    OmegaConf.save(config, folder / "config.yaml", resolve=True)
+    write_json(folder / "environment.json", environment(plain["seed"], _overrides(folder)))
+    for logger in run.trainer.loggers:
+        logger.log_hyperparams(dict(plain))
+
+
+@contextmanager
+def _loggers(run: Run) -> Iterator[None]:
+    done = False
+    try:
+        yield
+        done = True
+    finally:
+        close_loggers(run.trainer, failed=not done)
+
+
+def _fit(run: Run, plain: Plain, folder: Path) -> dict[str, Any]:
+    """Train, and write the summary whatever comes in between."""
+    resumed = folder / LAST if plain["resume"] else None
+    status = "failed"
     try:
         run.trainer.fit(run.module, run.data, ckpt_path=resumed, weights_only=True)
+        status = run_status(run)
     except SystemExit as exit_:  # how Lightning leaves after Ctrl-C
+        status = "interrupted"
         raise KeyboardInterrupt from exit_
+    finally:
+        summary = summarize(run, plain, status)
+        _save(run, folder, summary)
+    return summary
 
 
 def _test(run: Run) -> dict[str, float]:

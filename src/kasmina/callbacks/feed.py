@@ -7,7 +7,7 @@ from kasmina.callbacks.base import GrowthCallback, of_type
 from kasmina.callbacks.ledger import Ledger
 from kasmina.lit import GrowingModule
 from kasmina.report import figures_of
-from kasmina.report.records import Run
+from kasmina.report.records import Decision, Run
 
 _COLUMNS = ("tick", "epoch", "site", "event", "blueprint", "alpha", "by", "reason")
 
@@ -52,5 +52,18 @@ def show_figures(trainer: Trainer, run: Run) -> None:
         if isinstance(logger, WandbLogger):
             for name, figure in figures_of(run).items():
                 logger.log_image(f"report/{name}", [figure])
-            rows = [[str(vars(event)[key]) for key in _COLUMNS] for event in run.events]
+            rows = [_row(decision) for decision in run.events]
             logger.log_table("report/decisions", columns=list(_COLUMNS), data=rows)
+
+
+def _row(decision: Decision) -> list[str | float]:
+    when, seed = decision.when, decision.seed
+    named = [decision.site, decision.event, seed.blueprint]
+    return [when.tick, when.epoch, *named, seed.alpha, decision.by, decision.reason]
+
+
+def close_loggers(trainer: Trainer, *, failed: bool) -> None:
+    """Finish W&B's run, so that the next job of a multirun does not write into it."""
+    for logger in trainer.loggers:
+        if isinstance(logger, WandbLogger) and trainer.is_global_zero:
+            logger.experiment.finish(exit_code=int(failed))
