@@ -1,0 +1,157 @@
+"""The commands beside training: ``eval``, ``report``, ``list``, ``check``."""
+
+from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
+
+from kasmina import hydra_api
+from kasmina.faults import UsageFaults
+from kasmina.usage import Parser, one_of
+
+_OVERVIEW = """\
+kasmina: networks that grow, prune and adapt their own topology while they train.
+
+usage:
+  kasmina [overrides]          train, as the config says
+  kasmina eval RUN             metrics of a saved network
+  kasmina report RUN...        one HTML file about one run or several
+  kasmina list WHAT            hosts, blueprints, sites, controllers, attention, experiments
+  kasmina check [overrides]    hold the contract against blueprints, your own included
+
+examples:
+  kasmina experiment=digits_grow
+  kasmina trainer.max_epochs=30 blueprint=[se,conv_light] controller=biggest
+  kasmina -m controller=none,random,heuristic seed=1,2    one run a combination
+  kasmina resume=runs/default/2026-01-01_12-00-00-000000  go on with a run
+  kasmina experiment=digits_grow debug=fast_dev_run       try it in seconds
+
+flags:
+  -m, --multirun       run every combination of values that are separated by commas
+  -c, --cfg job        show the config instead of running (--resolve: references filled in)
+  -cd, --config-dir    one more folder of configs; also KASMINA_CONF, and ./conf by itself
+  --info, --hydra-help, --shell-completion    Hydra's own
+  --version
+
+config groups, each with the options that it has here:
+{groups}
+
+A mistake is named before anything is built. `kasmina COMMAND --help` says more."""
+
+Answer = Callable[[Namespace], None]
+
+
+def overview() -> str:
+    """The text of ``kasmina --help``."""
+    with hydra_api.composer():
+        rows = [(group, ", ".join(hydra_api.options(group))) for group in hydra_api.groups()]
+    width = max(len(group) for group, _ in rows)
+    return _OVERVIEW.format(groups="\n".join(f"  {g:<{width}}  {options}" for g, options in rows))
+
+
+def run(arguments: list[str]) -> None:
+    """Answer a command.
+
+    Raises:
+        UsageFaults: arguments that cannot be read, or a folder that is no run's.
+    """
+    make, answer = _COMMANDS[arguments[0]]
+    known = make().read(arguments[1:])
+    try:
+        answer(known)
+    except (ValueError, FileNotFoundError) as error:
+        if isinstance(error, UsageFaults):
+            raise
+        raise UsageFaults(str(error)) from error
+
+
+def _eval_parser() -> Parser:
+    parser = Parser(
+        prog="kasmina eval",
+        description="Metrics of a saved network, rebuilt as its run recorded it.",
+        epilog="examples:\n  kasmina eval runs/default/2026-01-01_12-00-00-000000\n"
+        "  kasmina eval ckpt=runs/default/2026-01-01_12-00-00-000000/checkpoints/last.ckpt\n"
+        "  kasmina eval RUN --split test",
+    )
+    parser.add_argument("run", metavar="RUN", help="a run's folder, or ckpt=FILE")
+    parser.add_argument(
+        "--split",
+        type=one_of("split", ("validation", "test")),
+        default="validation",
+        help="validation (default) or test",
+    )
+    return parser
+
+
+def _eval(known: Namespace) -> None:
+    from kasmina.evaluate import evaluate
+
+    for name, value in evaluate(Path(known.run.removeprefix("ckpt=")), known.split).items():
+        print(f"{name:<24} {value:.6g}")
+
+
+def _report_parser() -> Parser:
+    parser = Parser(
+        prog="kasmina report",
+        description="One self-contained HTML file about one run or several, and its pictures.",
+        epilog="examples:\n  kasmina report runs/default/2026-01-01_12-00-00-000000\n"
+        "  kasmina report multirun/default/2026-01-01_12-00-00-000000 --out compared",
+    )
+    parser.add_argument("runs", metavar="RUN", nargs="+", help="a run's or a multirun's folder")
+    parser.add_argument(
+        "--out", type=Path, help="folder of the report (default: the folder that they share)"
+    )
+    return parser
+
+
+def _report(known: Namespace) -> None:
+    from kasmina.report import write_report
+
+    print(write_report([Path(run) for run in known.runs], out=known.out))
+
+
+def _list_parser() -> Parser:
+    from kasmina.listing import LISTS
+
+    rows = "\n".join(f"  {name:<12} {answer.__doc__}" for name, answer in LISTS.items())
+    parser = Parser(
+        prog="kasmina list",
+        description=f"What can be chosen here.\n\n{rows}",
+        epilog="examples:\n  kasmina list blueprints\n"
+        "  kasmina list sites host=gpt data=stdlib_text slots=blocks",
+    )
+    names = list(LISTS)
+    parser.add_argument("what", metavar="WHAT", type=one_of("list", names), help=", ".join(names))
+    parser.add_argument("overrides", nargs="*", help="of the config, for sites")
+    return parser
+
+
+def _list(known: Namespace) -> None:
+    from kasmina.listing import LISTS
+
+    LISTS[known.what](known.overrides)
+
+
+def _check_parser() -> Parser:
+    parser = Parser(
+        prog="kasmina check",
+        description="Hold the contract that every blueprint keeps against the chosen ones: shape,\n"
+        "identity at birth, live gradient, dtype, memory format, pickling, torch.compile.",
+        epilog="examples:\n  kasmina check blueprint=mine\n"
+        "  kasmina check blueprint=[mlp,lora] blueprint.lora.rank=2",
+    )
+    parser.add_argument("overrides", nargs="*", help="of the config")
+    return parser
+
+
+def _check(known: Namespace) -> None:
+    from kasmina.listing import check_blueprints
+
+    check_blueprints(known.overrides)
+
+
+_COMMANDS: dict[str, tuple[Callable[[], Parser], Answer]] = {
+    "check": (_check_parser, _check),
+    "eval": (_eval_parser, _eval),
+    "list": (_list_parser, _list),
+    "report": (_report_parser, _report),
+}

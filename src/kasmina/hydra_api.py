@@ -1,0 +1,215 @@
+"""The only module that touches Hydra: composing, sweeping and running.
+
+Written against what hydra-core 1.3 and the pre-releases of 1.4 share: ``hydra.main``, ``compose``,
+search path plugins, the override parser. Nothing is built by ``hydra.utils.instantiate``.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import islice, product, takewhile
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import IntervalSweep, Override
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError  # type: ignore[import-untyped]
+
+ROOT = "train"
+"""The primary config, ``conf/train.yaml``."""
+
+USER_CONF = "KASMINA_CONF"
+"""Environment variable: config folders of the user, separated as in PATH."""
+
+COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, YAMLError)
+"""What a wrong override or a wrong yaml file can raise."""
+
+_OLD = hydra.__version__.startswith("1.3.")
+_DEFAULTS: dict[str, Any] = {"version_base": "1.3"} if _OLD else {}  # 1.4 warns when it is told
+_LONGEST_FOLDER = 100  # characters; file systems stop at 255 bytes
+
+
+def conf_dir() -> Path:
+    """The folder of the configs that come with kasmina: in the wheel, or in the checkout."""
+    package = Path(__file__).resolve().parent
+    shipped = package / "conf"
+    return shipped if shipped.is_dir() else package.parents[1] / "conf"
+
+
+def user_dirs() -> list[Path]:
+    """The user's config folders, first searched first.
+
+    Raises:
+        ValueError: a folder that the environment names does not exist.
+    """
+    named = [Path(text) for text in os.environ.get(USER_CONF, "").split(os.pathsep) if text]
+    for folder in named:
+        if not folder.is_dir():
+            raise ValueError(f"{USER_CONF} names {folder}, which is no folder")
+    here = Path("conf")
+    found = [*named, here] if here.is_dir() else named
+    ours = conf_dir().resolve()
+    return [folder for folder in map(Path.resolve, found) if folder != ours]
+
+
+class UserConf(SearchPathPlugin):
+    """Lets the user's config folders come before ours."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        """Called by Hydra for every composition."""
+        for folder in reversed(user_dirs()):
+            search_path.prepend(provider="user", path=f"file://{folder}")
+
+
+def _folder_name(text: str) -> str:
+    return text.replace("/", "-").replace(" ", "")[:_LONGEST_FOLDER]
+
+
+Plugins.instance().register(UserConf)
+# omegaconf 2.3 has an older function of that name, and 2.4 warns about the name of 2.3
+_register: Any = OmegaConf.register_new_resolver if _OLD else OmegaConf.register_resolver
+_register("folder_name", _folder_name, replace=True)
+
+
+@contextmanager
+def composer() -> Iterator[None]:
+    """Keep Hydra's loader open over many compositions; an open one is used again."""
+    if GlobalHydra.instance().is_initialized():
+        yield
+        return
+    with hydra.initialize_config_dir(str(conf_dir()), job_name="kasmina", **_DEFAULTS):
+        yield
+
+
+def compose(overrides: list[str], root: str = ROOT) -> DictConfig:
+    """The config of one job, interpolations unresolved, as ``hydra.main`` would hand it over.
+
+    Raises:
+        COMPOSITION_ERRORS: Hydra's own; ``kasmina.hints`` puts them into words.
+    """
+    config = _compose_all(overrides, root)
+    HydraConfig.instance().set_config(config)  # so that ${hydra:...} resolves, as in a job
+    if "paths" in config:
+        config.paths.run_dir = _run_dir(config)
+    with open_dict(config):
+        del config["hydra"]
+    return config
+
+
+def _run_dir(config: DictConfig) -> str:
+    try:
+        return str(config.hydra.run.dir)
+    except OmegaConfBaseException:  # its parts are keys of the config, and are checked there
+        return "runs"
+
+
+def _compose_all(overrides: list[str], root: str) -> DictConfig:
+    with composer():
+        return hydra.compose(root, overrides, return_hydra_config=True)
+
+
+def groups() -> list[str]:
+    """The config groups, Hydra's own left out."""
+    with composer():
+        names = GlobalHydra.instance().config_loader().list_groups("")
+    return [name for name in names if name != "hydra"]
+
+
+def options(group: str) -> list[str]:
+    """The options of a config group, the user's included; empty for an unknown group."""
+    with composer():
+        found = GlobalHydra.instance().config_loader().get_group_options(group)
+    return sorted(set(found))
+
+
+def comments(group: str, option: str) -> list[str]:
+    """The lines of comment with which an option's file opens, package headers left out."""
+    folders = [*user_dirs(), conf_dir()]
+    path = next(p for folder in folders if (p := folder / group / f"{option}.yaml").is_file())
+    lines = takewhile(lambda line: line.startswith("#"), path.read_text("utf-8").splitlines())
+    return [text for line in lines if not (text := line.lstrip("# ")).startswith("@package")]
+
+
+def parse(override: str) -> Override:
+    """Read one override.
+
+    Raises:
+        COMPOSITION_ERRORS: it breaks Hydra's grammar.
+    """
+    return OverridesParser.create().parse_override(override)
+
+
+def jobs(overrides: list[str], root: str = ROOT, limit: int = 200) -> list[list[str]]:
+    """The overrides of every job of a multirun, at most ``limit`` jobs.
+
+    A continuous range counts once, with its lower end. A sweep that the config itself describes
+    (``hydra.sweeper.params``) is unrolled too. What cannot be read stays as it came, and is
+    found when the job is composed.
+    """
+    choices = {text: _choices(text) for text in overrides}
+    fixed = [text for text, values in choices.items() if values == [text]]
+    try:
+        described = _compose_all(fixed, root).hydra.sweeper.get("params") or {}
+    except COMPOSITION_ERRORS:
+        described = {}
+    unrolled = [_choices(f"{key}={value}") for key, value in described.items()]
+    return [list(job) for job in islice(product(*unrolled, *choices.values()), limit)]
+
+
+def _choices(text: str) -> list[str]:
+    try:
+        override = parse(text)
+    except COMPOSITION_ERRORS:
+        return [text]
+    if not override.is_sweep_override():
+        return [text]
+    key = override.get_key_element()
+    value = override.value()
+    if isinstance(value, IntervalSweep):
+        return [f"{key}={value.start}"]
+    return [f"{key}={each}" for each in override.sweep_string_iterator()]
+
+
+def run(task: Callable[[DictConfig], Any], argv: list[str], root: str = ROOT) -> None:
+    """Give ``argv`` to ``hydra.main``: one job, a multirun, or one of Hydra's questions.
+
+    Each job gets its config with ``paths.run_dir`` set to its own folder. An exception of a job
+    arrives here as it was raised; in a multirun the other jobs run first.
+    """
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra shall not print and exit by itself
+    sys.argv = [sys.argv[0], *argv, *_plain_folders(argv)]
+    job = _in_run_dir(task)
+    hydra.main(config_path=str(conf_dir()), config_name=root, **_DEFAULTS)(job)()
+
+
+def _plain_folders(argv: list[str]) -> list[str]:
+    """Name a multirun's folders after what is swept, not after what all jobs share."""
+    if not {"-m", "--multirun"} & set(argv):
+        return []
+    overrides = [parse(text) for text in argv if not text.startswith("-")]
+    shared = [each.get_key_element() for each in overrides if not each.is_sweep_override()]
+    names = ",".join(f"'{key.lstrip('+~')}'" for key in shared)
+    return [f"hydra.job.config.override_dirname.exclude_keys=[{names}]"]
+
+
+def _in_run_dir(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
+    def job(config: DictConfig) -> Any:
+        settings: Any = HydraConfig.get()
+        folder = settings.runtime.output_dir
+        with read_write(settings), open_dict(settings):
+            settings.run.dir = folder  # where Lightning sends the other ranks of a multirun's job
+        sys.argv = [sys.argv[0], *settings.overrides.task]
+        config.paths.run_dir = folder
+        return task(config)
+
+    return job

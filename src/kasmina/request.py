@@ -1,0 +1,151 @@
+"""What stands on the command line of a training: flags of Hydra's, overrides, and ``resume``."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from kasmina import hydra_api
+from kasmina.faults import ConfigFaults, UsageFaults
+from kasmina.suggest import nearest
+from kasmina.usage import Parser, one_of
+
+COMMANDS = ("check", "eval", "list", "report")
+
+_RESUME = "resume="
+
+
+@dataclass(frozen=True)
+class Request:
+    """A command line, read.
+
+    Attributes:
+        overrides: as Hydra takes them.
+        flags: the others, as Hydra takes them, ``--multirun`` left out.
+        root: the primary config.
+        multirun: one run a combination of the values that the overrides list.
+        cfg: show the config of the ``job``, of ``hydra`` or ``all`` instead of running.
+        package: the part of ``cfg`` to show; None for all of it.
+        resolve: with the interpolations of ``cfg`` resolved.
+        asks: something is to be shown, and nothing run.
+    """
+
+    overrides: list[str]
+    flags: list[str]
+    root: str
+    multirun: bool
+    cfg: str | None
+    package: str | None
+    resolve: bool
+    asks: bool
+
+    @property
+    def argv(self) -> list[str]:
+        """For Hydra."""
+        many = ["--multirun"] if self.multirun and not self.asks else []
+        return [*self.flags, *many, *self.overrides]
+
+
+def read(arguments: Sequence[str]) -> Request:
+    """Read a command line.
+
+    Raises:
+        UsageFaults: an unknown flag or command; the nearest is named.
+    """
+    known = _parser().read(arguments)
+    faults = [_no_override(each) for each in known.overrides if not _is_override(each)]
+    if faults:
+        misspelt = not _is_override(known.overrides[0])  # what follows is a command's arguments
+        raise UsageFaults(*faults[: 1 if misspelt else None])
+    if known.config_dir:
+        folders = [known.config_dir, os.environ.get(hydra_api.USER_CONF, "")]
+        os.environ[hydra_api.USER_CONF] = os.pathsep.join(filter(None, folders))
+    return _request(known)
+
+
+def _parser() -> Parser:
+    parser = Parser(add_help=False)
+    parser.add_argument("overrides", nargs="*")
+    parser.add_argument("-m", "--multirun", action="store_true")
+    parser.add_argument("-r", "--run", action="store_true")
+    parser.add_argument("-c", "--cfg", type=one_of("config to show", ("job", "hydra", "all")))
+    parser.add_argument("-p", "--package")
+    parser.add_argument("--resolve", action="store_true")
+    parser.add_argument("-cn", "--config-name", default=hydra_api.ROOT)
+    parser.add_argument("-cd", "--config-dir")
+    parser.add_argument("-i", "--info", nargs="?", const="all")
+    parser.add_argument("-sc", "--shell-completion", action="store_true")
+    parser.add_argument("--hydra-help", action="store_true")
+    parser.add_argument("--version", action="store_true")  # here for suggestions, answered before
+    parser.add_argument("--help", action="store_true")
+    return parser
+
+
+def _request(known: Any) -> Request:
+    flags = []
+    for name in ("cfg", "package", "info"):
+        if getattr(known, name):
+            flags += [f"--{name}", getattr(known, name)]
+    for name in ("resolve", "shell_completion", "hydra_help"):
+        if getattr(known, name):
+            flags.append(f"--{name.replace('_', '-')}")
+    asks = bool(known.cfg or known.info or known.shell_completion or known.hydra_help)
+    return Request(
+        overrides=known.overrides,
+        flags=flags,
+        root=known.config_name,
+        multirun=known.multirun,
+        cfg=known.cfg,
+        package=known.package,
+        resolve=known.resolve,
+        asks=asks,
+    )
+
+
+def _is_override(text: str) -> bool:
+    return "=" in text or text.startswith("~")
+
+
+def _no_override(text: str) -> str:
+    near = nearest(text, COMMANDS)
+    meant = f"did you mean {near!r}? " if near else ""
+    return (
+        f"{text!r} is no command; {meant}possible: {', '.join(COMMANDS)}, or overrides of the "
+        "config: key=value"
+    )
+
+
+def resumed(request: Request) -> Request:
+    """With ``resume=<run folder>``, that run's overrides come first, and its folder is used.
+
+    Raises:
+        ConfigFaults: the folder is no run's, or has nothing to go on from.
+    """
+    folders = [text.removeprefix(_RESUME) for text in request.overrides if _is_resume(text)]
+    if not folders or folders[-1] == "null":
+        return request
+    if request.multirun:
+        raise ConfigFaults("resume: goes on with one run; leave out -m")
+    folder = Path(folders[-1].strip("'\"")).resolve()
+    saved = folder / ".hydra" / "overrides.yaml"
+    if not saved.is_file():
+        raise ConfigFaults(f"resume: {folder} is no run folder: it has no .hydra/overrides.yaml")
+    if not (folder / "checkpoints" / "last.ckpt").is_file():
+        raise ConfigFaults(f"resume: {folder} has no checkpoints/last.ckpt to go on from")
+    first = [str(text) for text in OmegaConf.load(saved) if not _is_resume(str(text))]
+    new = [text for text in request.overrides if not _is_resume(text)]
+    here = [f"{_RESUME}{_quoted(folder)}", f"hydra.run.dir={_quoted(folder)}"]
+    return replace(request, overrides=[*first, *here, *new])
+
+
+def _is_resume(text: str) -> bool:
+    return text.startswith(_RESUME)
+
+
+def _quoted(path: Path) -> str:
+    """A path may hold what has a meaning in Hydra's grammar: a multirun's folders have = and ,"""
+    escaped = str(path).replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"

@@ -1,0 +1,137 @@
+"""Combinations of right values that cannot work, one small rule each.
+
+A rule reads plain values and yields a sentence a fault. No rule reads data.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from torch import nn
+
+from kasmina import machine
+from kasmina.compiling import Compile, compile_in_place
+from kasmina.dryrun import absent_sites, bare_grafted, bare_host, example
+from kasmina.graft import Grafted
+from kasmina.nursery import check_fit
+from kasmina.ramp import Ramp
+from kasmina.recipe import TARGET, Recipe, build
+from kasmina.site import Site
+from kasmina.suggest import unknown
+
+Values = Mapping[str, Any]
+Rule = Callable[[Values], Iterator[str]]
+
+
+def impossible(values: Values) -> Iterator[str]:
+    """What every rule has to say."""
+    for rule in RULES:
+        yield from rule(values)
+
+
+def data_files(values: Values) -> Iterator[str]:
+    """A data file that is missing or damaged."""
+    try:
+        missing = getattr(build(values["data"]), "missing", None)
+    except ValueError as error:
+        yield f"data: {error}"
+        return
+    problem = missing() if missing else None
+    if problem:
+        yield f"data: {problem}"
+
+
+def parts(values: Values) -> Iterator[str]:
+    """A part that refuses its own options: a ramp of no tick, a negative ridge."""
+    makers: dict[str, Callable[[], object]] = {"ramp": lambda: Ramp(**values["ramp"])}
+    for key in ("incubation", "task", "scheduler", "controller"):
+        makers[key] = lambda config=values[key]: build(config)  # type: ignore[misc]
+    makers["host"] = lambda: bare_host(values)
+    for key, make in makers.items():
+        try:
+            make()
+        except (ValueError, OSError) as error:
+            yield f"{key}: {error}"
+
+
+def slot_sites(values: Values) -> Iterator[str]:
+    """A site that the host does not have, or a blueprint that fits none of them."""
+    host = _host(values)
+    if host is None:
+        return
+    absent = list(absent_sites(host, values["slots"]["sites"]))
+    yield from absent
+    try:
+        model = None if absent else bare_grafted(values)
+    except ValueError as error:
+        yield f"slots.sites: {error}"
+    except (RuntimeError, TypeError, IndexError) as error:
+        shape = tuple(getattr(example(values["data"]), "shape", ()))
+        reason = str(error).splitlines()[0]
+        yield f"host: cannot read a batch of data of shape {shape}: {reason}"
+    else:
+        yield from _misfits(values, {slot.site.kind for slot in model or ()})
+        yield from _planted(values, {slot.site.name: slot.site for slot in model or ()})
+        yield from _regions(values, model)
+
+
+def _misfits(values: Values, kinds: set[str]) -> Iterator[str]:
+    for name, config in values["blueprint"].items():
+        fits = getattr(Recipe.of(name, config).locate(), "kinds", ())
+        if kinds and not kinds & set(fits):
+            passing = " and ".join(sorted(kinds))
+            yield f"blueprint.{name}: fits {' and '.join(fits)}; the chosen sites pass {passing}"
+
+
+def _planted(values: Values, sites: Mapping[str, Site]) -> Iterator[str]:
+    for name, blueprint in (values["slots"]["planted"] or {}).items():
+        path = f"slots.planted.{name}"
+        if name not in sites:
+            yield f"{path}: {unknown('slot', name, sites)}"
+        elif blueprint not in values["blueprint"]:
+            yield f"{path}: {unknown('blueprint', blueprint, values['blueprint'])}"
+        else:
+            try:
+                check_fit(Recipe.of(blueprint, values["blueprint"][blueprint]), sites[name])
+            except ValueError as error:
+                yield f"{path}: {error}"
+
+
+def _regions(values: Values, model: Grafted | None) -> Iterator[str]:
+    try:
+        if model is not None:  # nothing is compiled before the first forward, which never comes
+            compile_in_place(model, Compile(**{**values["compile"], "backend": "eager"}))
+    except ValueError as error:
+        yield f"compile.scope: {error}"
+
+
+def memory_format(values: Values) -> Iterator[str]:
+    """channels_last where there are no feature maps."""
+    host = _host(values)
+    wanted = values["memory_format"]["name"] == "channels_last"
+    if wanted and host is not None and not any(p.dim() == 4 for p in host.parameters()):
+        name = values["host"][TARGET].rpartition(".")[2]
+        yield (
+            f"memory_format.name: channels_last is an order of feature maps, and {name} has none; "
+            "possible: contiguous"
+        )
+
+
+def _host(values: Values) -> nn.Module | None:
+    """The host, None where it refuses its options, which ``parts`` says."""
+    try:
+        return bare_host(values)
+    except ValueError:
+        return None
+
+
+RULES: tuple[Rule, ...] = (
+    data_files,
+    parts,
+    slot_sites,
+    memory_format,
+    machine.attention_backend,
+    machine.trainer_options,
+    machine.compiler,
+    machine.loggers,
+)
+"""In the order in which their sentences are read."""

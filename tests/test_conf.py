@@ -1,0 +1,102 @@
+"""Every file of ``conf/``: composes, keeps its promises, passes the preflight."""
+
+import re
+
+import pytest
+from omegaconf import OmegaConf
+
+from kasmina import hydra_api
+from kasmina.preflight import check_keys
+
+CONF = hydra_api.conf_dir()
+FILES = sorted(CONF.rglob("*.yaml"))
+OPTIONS = [(path.parent.name, path.stem) for path in FILES if path.parent.parent == CONF]
+EXPERIMENTS = [name for group, name in OPTIONS if group == "experiment"]
+BLUEPRINTS = [name for group, name in OPTIONS if group == "blueprint"]
+
+NEEDS = {
+    ("host", "gpt"): ["data=stdlib_text"],
+    ("timing", "replay"): ["timing.run=somewhere"],
+    **{
+        ("data", name): ["host=gpt", "task=language_modelling"]
+        for name in ("shakespeare", "stdlib_text", "synthetic_tokens")
+    },
+    ("data", "synthetic_vectors"): ["host=mlp"],
+}
+"""What an option cannot stand without."""
+
+QUANTITY = re.compile(
+    r"\b(max_ticks|ticks|max_epochs|\w+_steps|every|interval|batch_size|(?!vocab|kernel)\w+_size"
+    r"|tail|hold|incubate|cooldown|patience|context|lr|weight_decay): [\d.]"
+)
+SAID_ELSEWHERE = {"experiment"}  # it overrides keys whose unit stands where they are defined
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv(hydra_api.USER_CONF, raising=False)
+
+
+def overrides_of(group: str, name: str) -> list[str]:
+    return [f"{group}={name}", *NEEDS.get((group, name), [])]
+
+
+@pytest.mark.parametrize(("group", "name"), OPTIONS)
+def test_every_option_composes_and_every_key_is_right(group, name):
+    if (group, name) == ("hparams_search", "optuna"):
+        pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
+    overrides = overrides_of(group, name)
+    if "host=gpt" in overrides or "data=stdlib_text" in overrides:
+        overrides += ["task=language_modelling"]
+    assert check_keys(hydra_api.compose(overrides)) == []
+
+
+@pytest.mark.parametrize("name", BLUEPRINTS)
+def test_a_blueprint_is_filed_under_its_own_name(name):
+    first = (CONF / "blueprint" / f"{name}.yaml").read_text().splitlines()[0]
+    assert first == f"# @package blueprint.{name}"
+    assert list(hydra_api.compose([f"blueprint=[{name}]"]).blueprint) == [name]
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_an_experiment_opens_with_the_command_that_runs_it(name):
+    header, command, what = (CONF / "experiment" / f"{name}.yaml").read_text().splitlines()[:3]
+    assert header == "# @package _global_"
+    assert command.startswith(f"# kasmina experiment={name}")
+    assert what.startswith("# ")
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_an_experiment_is_named_as_its_file(name):
+    assert hydra_api.compose([f"experiment={name}"]).name == name
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(CONF)))
+def test_a_file_holds_no_logic_and_no_option_of_hydras_instantiate(path):
+    text = path.read_text()
+    assert not re.search(r"_(partial|recursive|convert|args)_", text)
+    assert "${eval" not in text
+    assert text.endswith("\n")
+
+
+@pytest.mark.parametrize(("group", "name"), [o for o in OPTIONS if o[0] not in SAID_ELSEWHERE])
+def test_a_quantity_has_its_unit_in_a_comment(group, name):
+    lines = (CONF / group / f"{name}.yaml").read_text().splitlines()
+    bare = [line for line in lines if QUANTITY.search(line) and "#" not in line]
+    assert bare == []
+
+
+def test_the_root_puts_its_own_keys_first_and_debug_last():
+    defaults = OmegaConf.load(CONF / "train.yaml").defaults
+    assert defaults[0] == "_self_"
+    groups = [next(iter(entry)) for entry in defaults[1:] if "override" not in next(iter(entry))]
+    assert groups[-1] == "debug"
+    assert groups.index("experiment") < groups.index("debug")
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize("debug", ["fast_dev_run", "limit", "overfit", "profiler"])
+def test_debug_wins_over_an_experiment(name, debug):
+    config = hydra_api.compose([f"experiment={name}", f"debug={debug}"])
+    assert config.name == "debug"

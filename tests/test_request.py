@@ -1,0 +1,114 @@
+import pytest
+
+from kasmina import hydra_api
+from kasmina.faults import ConfigFaults, UsageFaults
+from kasmina.request import read, resumed
+
+
+def run_folder(path, overrides, *, checkpoint=True):
+    (path / ".hydra").mkdir(parents=True)
+    (path / ".hydra" / "overrides.yaml").write_text("".join(f"- {o}\n" for o in overrides))
+    if checkpoint:
+        (path / "checkpoints").mkdir()
+        (path / "checkpoints" / "last.ckpt").touch()
+    return path
+
+
+def test_flags_and_overrides_may_stand_in_any_order():
+    request = read(["seed=1,2", "-m", "~logger", "+new=3"])
+    assert request.multirun
+    assert request.overrides == ["seed=1,2", "~logger", "+new=3"]
+    assert request.argv == ["--multirun", "seed=1,2", "~logger", "+new=3"]
+
+
+def test_a_question_about_a_multirun_is_put_to_hydra_as_one_about_a_run():
+    request = read(["-m", "--cfg", "hydra", "--resolve", "seed=1"])
+    assert request.asks
+    assert request.argv == ["--cfg", "hydra", "--resolve", "seed=1"]
+
+
+@pytest.mark.parametrize(
+    ("came", "meant"),
+    [("--mulitrun", "--multirun"), ("--confg-dir", "--config-dir"), ("--resolv", "--resolve")],
+)
+def test_an_unknown_flag_is_answered_with_the_nearest(came, meant):
+    with pytest.raises(UsageFaults, match=f"did you mean '{meant}'"):
+        read([came])
+
+
+@pytest.mark.parametrize(("came", "meant"), [("evla", "eval"), ("reprot", "report")])
+def test_an_unknown_command_is_answered_with_the_nearest(came, meant):
+    with pytest.raises(UsageFaults, match=f"did you mean '{meant}'"):
+        read([came, "seed=1"])
+
+
+def test_every_word_that_is_no_override_is_named():
+    with pytest.raises(UsageFaults) as faults:
+        read(["seed=1", "one", "two"])
+    assert [line.partition(" ")[0] for line in faults.value.lines] == ["'one'", "'two'"]
+
+
+def test_the_arguments_of_an_unknown_command_are_not_judged():
+    with pytest.raises(UsageFaults) as faults:
+        read(["lsit", "hosts"])
+    assert len(faults.value.lines) == 1
+
+
+def test_an_unknown_config_to_show_is_answered_with_those_that_are_known():
+    with pytest.raises(UsageFaults, match="did you mean 'job'"):
+        read(["--cfg", "jub"])
+
+
+def test_the_config_dir_flag_is_searched_before_the_folders_of_the_environment(
+    tmp_path, monkeypatch
+):
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder in (first, second):
+        folder.mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(hydra_api.USER_CONF, str(second))
+    read(["--config-dir", str(first)])
+    assert hydra_api.user_dirs() == [first, second]
+
+
+def test_a_resumed_run_takes_its_overrides_then_the_new_ones_and_its_folder(tmp_path):
+    saved = ["host=mlp", "seed=1", "resume=/elsewhere"]
+    folder = run_folder(tmp_path / "0_seed=1,host=mlp", saved)
+    request = resumed(read([f"resume={folder}", "seed=2"]))
+    assert request.overrides == [
+        "host=mlp",
+        "seed=1",
+        f"resume='{folder}'",
+        f"hydra.run.dir='{folder}'",
+        "seed=2",
+    ]
+
+
+def test_a_request_that_is_resumed_already_stays_as_it_is(tmp_path):
+    folder = run_folder(tmp_path / "run", ["seed=1"])
+    once = resumed(read([f"resume={folder}"]))
+    (folder / ".hydra" / "overrides.yaml").write_text(f"- seed=1\n- resume='{folder}'\n")
+    twice = resumed(once)
+    assert set(twice.overrides) == set(once.overrides)
+
+
+@pytest.mark.parametrize("overrides", [[], ["resume=null"]])
+def test_without_a_folder_nothing_is_resumed(overrides):
+    request = read(overrides)
+    assert resumed(request) is request
+
+
+def test_a_folder_that_is_no_run_cannot_be_resumed(tmp_path):
+    with pytest.raises(ConfigFaults, match=r"no run folder: it has no \.hydra/overrides\.yaml"):
+        resumed(read([f"resume={tmp_path}"]))
+
+
+def test_a_run_without_a_checkpoint_cannot_be_resumed(tmp_path):
+    folder = run_folder(tmp_path / "run", [], checkpoint=False)
+    with pytest.raises(ConfigFaults, match=r"no checkpoints/last\.ckpt"):
+        resumed(read([f"resume={folder}"]))
+
+
+def test_a_multirun_cannot_be_resumed(tmp_path):
+    with pytest.raises(ConfigFaults, match="leave out -m"):
+        resumed(read(["-m", f"resume={tmp_path}"]))
