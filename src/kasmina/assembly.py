@@ -8,6 +8,10 @@ import lightning as L
 import torch
 from torch import nn
 
+from kasmina.callbacks.base import the
+from kasmina.callbacks.ledger import Ledger
+from kasmina.callbacks.record import RunRecord
+from kasmina.callbacks.ticker import Ticker
 from kasmina.compiling import Compile, compile_in_place
 from kasmina.data.base import DataModule
 from kasmina.graft import Grafted, graft
@@ -40,6 +44,9 @@ def assemble(config: Plain) -> Run:
     """Build data, host, slots, module, callbacks, loggers and trainer, in this order.
 
     The run's seed is set first, so that the same config gives the same weights.
+
+    Raises:
+        ValueError: a callback that the others rest on was taken out.
     """
     L.seed_everything(config["seed"], workers=True, verbose=False)
     data: DataModule = build(config["data"])
@@ -47,6 +54,8 @@ def assemble(config: Plain) -> Run:
     callbacks = [build(callback) for callback in config["callbacks"].values() if callback]
     loggers = [build(logger) for logger in config["logger"].values() if logger]
     trainer = build(config["trainer"], callbacks=callbacks, logger=loggers or False)
+    for needed in (Ticker, Ledger, RunRecord):
+        the(trainer, needed)
     return Run(module, data, trainer)
 
 

@@ -40,18 +40,19 @@ class _SeedValue(Function):
 def host_value(h: Tensor, z: Tensor) -> Tensor:
     """The value of ``h``; the gradient goes unchanged to both (straight-through estimator).
 
-    ``h + (z - z.detach())`` says the same for finite z; one inf in z turns it into nan.
+    ``h + (z - z.detach())`` says the same for finite z; one inf in z turns it into nan. The value
+    is a view of ``h``, which costs no memory; torch raises where the host then writes into it.
     """
-    return _HostValue.apply(h, z)
+    return _HostValue.apply(h, z)  # type: ignore[no-untyped-call]
 
 
 def seed_value(h: Tensor, z: Tensor) -> Tensor:
     """The value of ``z``; the gradient goes unchanged to both.
 
     With z computed from ``h.detach()`` this is h + (z - h).detach-on-h: the host below keeps the
-    gradient it would have without a seed, at every alpha.
+    gradient it would have without a seed, at every alpha. Again a view, not to be written into.
     """
-    return _SeedValue.apply(h, z)
+    return _SeedValue.apply(h, z)  # type: ignore[no-untyped-call]
 
 
 def _or_host(alpha: Tensor, h: Tensor, mixed: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """The entry point: ``kasmina [overrides]`` trains, ``kasmina <command>`` does the rest."""
 
 import logging
+import os
 import sys
 import warnings
 
@@ -26,6 +27,8 @@ def main(arguments: list[str] | None = None) -> int:
         return WRONG
     except RunFailed:
         return FAILED
+    except BrokenPipeError:  # `kasmina --cfg job | head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt as stop:
         print(str(stop) if isinstance(stop, Interrupted) else "interrupted", file=sys.stderr)
         return STOPPED

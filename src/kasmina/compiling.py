@@ -37,26 +37,35 @@ def compile_in_place(model: Grafted, options: Compile) -> None:
     """Compile the regions that ``options`` names.
 
     Raises:
-        ValueError: a site whose class belongs to torch, which ``Module.compile`` passes over in
-            silence; the whole host can be compiled instead.
+        ValueError: a region whose forward is torch's own, which ``Module.compile`` passes over in
+            silence; or one graph is asked for where straight-through incubation breaks it.
     """
     if options.mode == "off":
         return
+    if options.fullgraph and any(slot.listens for slot in model):
+        raise ValueError(
+            "straight-through incubation breaks the graph, since it keeps the random state of the "
+            "host as it was; choose compile.fullgraph=false or incubation=shadow"
+        )
     for region in _regions(model, options.scope):
         region.compile(**_arguments(options))
 
 
 def _regions(model: Grafted, scope: str) -> list[nn.Module]:
     if scope == "whole":
-        return [model.host]
-    regions = [(slot.site.name, model.host.get_submodule(slot.site.name)) for slot in model]
-    for name, region in regions:
-        if type(region).__module__.startswith("torch.nn."):
+        regions, instead = {"the host": model.host}, "give it a class with a forward of its own"
+    else:
+        regions = {
+            f"site {slot.site.name!r}": model.host.get_submodule(slot.site.name) for slot in model
+        }
+        instead = "choose compile.scope=whole"
+    for name, region in regions.items():
+        if type(region).forward.__module__.startswith("torch.nn."):
             raise ValueError(
-                f"site {name!r} is a {type(region).__name__} of torch, whose compile() does "
-                "nothing; choose compile.scope=whole"
+                f"{name} is a {type(region).__name__}, whose forward is torch's own and whose "
+                f"compile() does nothing; {instead}"
             )
-    return [region for _, region in regions]
+    return list(regions.values())
 
 
 def _arguments(options: Compile) -> dict[str, Any]:

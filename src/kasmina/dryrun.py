@@ -39,9 +39,17 @@ def bare_grafted(config: Mapping[str, Any]) -> Grafted | None:
         inputs = example(config["data"])
         if inputs is None:
             return None
-        return graft(build(config["host"]), config["slots"]["sites"], inputs)
+        listens = _listens(config["incubation"])
+        return graft(build(config["host"]), config["slots"]["sites"], inputs, listens=listens)
 
     return _meta_or_real(make)
+
+
+def _listens(incubation: Mapping[str, Any]) -> bool:
+    try:
+        return bool(build(incubation).listens)
+    except ValueError:  # of its own options; nothing about sites hangs on it
+        return False
 
 
 def absent_sites(host: nn.Module, patterns: Sequence[str]) -> Iterator[str]:

@@ -5,7 +5,7 @@ A multiplication with an addition counts as two; element-wise work is not counte
 """
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,10 +21,10 @@ from kasmina.stage import Stage
 _aten = torch.ops.aten
 _MISSING = {  # the counter knows flash attention on CUDA alone
     _aten._scaled_dot_product_flash_attention_for_cpu: lambda q, k, v, *_args, **_kwargs: (
-        sdpa_flop_count(q, k, v)
+        sdpa_flop_count(q, k, v)  # type: ignore[no-untyped-call]
     ),
     _aten._scaled_dot_product_flash_attention_for_cpu_backward: lambda grad, q, k, v, *_a, **_k: (
-        sdpa_backward_flop_count(grad, q, k, v)
+        sdpa_backward_flop_count(grad, q, k, v)  # type: ignore[no-untyped-call]
     ),
 }
 _SAMPLES = 2  # enough for batch statistics, too few to cost anything
@@ -56,11 +56,12 @@ def step_cost(
     """Count one training step and one evaluation of ``model``.
 
     Args:
-        inputs: a batch of inputs as the model takes it; two samples of it are used.
-        loss_of: the task loss of what the model returns for those samples.
+        inputs: a batch of inputs as the model takes it; what ``few`` leaves of it is enough.
+        loss_of: the task loss of what the model returns for these inputs.
     """
     twin = copy.deepcopy(model).train()
-    with undisturbed(next(iter(twin.buffers())).device), torch.enable_grad():
+    device = next((p.device for p in twin.parameters()), torch.device("cpu"))
+    with undisturbed(device), torch.enable_grad():
         whole, _ = _count(twin, lambda: _total(twin, incubation, inputs, loss_of))
         for slot in twin.at(Stage.TRAINING):
             slot.route = "host"
@@ -68,16 +69,29 @@ def step_cost(
         with torch.no_grad():
             twin.eval()
             forward, _ = _count(twin, lambda: call(twin, inputs), backward=False)
-    return StepCost(main, (whole - main) / incubation.interval, forward, seeds)
+    samples = _num_samples(inputs)
+    return StepCost(
+        main=main / samples,
+        incubation=(whole - main) / incubation.interval / samples,
+        evaluation=forward / samples,
+        seeds={site: inside / samples for site, inside in seeds.items()},
+    )
 
 
 def few(inputs: Any) -> Any:
-    """The first samples of a batch, enough for a count."""
+    """The first samples of a batch, enough for a count; a tuple comes back as a list."""
     if isinstance(inputs, Tensor):
         return inputs[:_SAMPLES]
-    if isinstance(inputs, dict):
+    if isinstance(inputs, Mapping):
         return {key: few(value) for key, value in inputs.items()}
-    return type(inputs)(few(value) for value in inputs)
+    return [few(value) for value in inputs] if isinstance(inputs, tuple | list) else inputs
+
+
+def _num_samples(inputs: Any) -> int:
+    first = inputs
+    while not isinstance(first, Tensor):
+        first = next(iter(first.values() if isinstance(first, Mapping) else first))
+    return len(first)
 
 
 def _total(
@@ -97,8 +111,8 @@ def _count(
             result.backward()
     by_module = counter.get_flop_counts()
     seeds = {
-        slot.site.name: sum(by_module.get(f"Grafted.slots.{key}.seed", {}).values()) / _SAMPLES
+        slot.site.name: sum(by_module.get(f"Grafted.slots.{key}", {}).values())
         for key, slot in zip(model.slots, model, strict=True)
-        if slot.seed is not None
+        if slot.route != "host"  # such a slot would be charged with the host's backward
     }
-    return counter.get_total_flops() / _SAMPLES, seeds
+    return counter.get_total_flops(), seeds

@@ -29,7 +29,7 @@ class _Tap:
     def __call__(self, module: nn.Module, args: Any, output: Any) -> Any:
         if isinstance(output, Tensor):
             return self.slot(output)
-        return _with_features(output, self.slot(_features(output)))
+        return _with_features(output, self.slot(_features(self.slot.site.name, output)))
 
 
 class Grafted(nn.Module):
@@ -44,6 +44,8 @@ class Grafted(nn.Module):
         super().__init__()
         self.host = host
         self.slots = nn.ModuleDict({_key(slot.site.name): slot for slot in slots})
+        self.training = host.training
+        self.slots.train(host.training)
         self._taps = [
             host.get_submodule(slot.site.name).register_forward_hook(_Tap(slot)) for slot in slots
         ]
@@ -71,7 +73,7 @@ class Grafted(nn.Module):
         return self.slots[_key(name)]  # type: ignore[return-value]
 
     def __iter__(self) -> Iterator[SeedSlot]:
-        """The slots, in the order in which their sites were asked for."""
+        """The slots, in the order in which the host names their sites."""
         return iter(self.slots.values())  # type: ignore[arg-type]
 
     def at(self, *stages: Stage) -> list[SeedSlot]:
@@ -80,14 +82,18 @@ class Grafted(nn.Module):
 
     @contextmanager
     def _seen_at(self, alphas: Mapping[str, float]) -> Iterator[None]:
+        """Other alpha tensors and routes for one pass: a filled alpha would break the backward of
+        an earlier pass, and an argument of its own would cost a graph a slot."""
         slots = [self.slot(name) for name in alphas]
+        kept = [(slot.alpha, slot.route) for slot in slots]
         for slot, alpha in zip(slots, alphas.values(), strict=True):
-            slot.seen = torch.full_like(slot.alpha, alpha)
+            slot.alpha = torch.full_like(slot.alpha, alpha)
+            slot.route = "host" if slot.seed is None else "blend"
         try:
             yield
         finally:
-            for slot in slots:
-                slot.seen = None
+            for slot, (alpha_kept, route) in zip(slots, kept, strict=True):
+                slot.alpha, slot.route = alpha_kept, route
 
 
 def graft(
@@ -147,7 +153,10 @@ def match_sites(host: nn.Module, patterns: Sequence[str]) -> list[str]:
 
 def _matches(name: str, pattern: str) -> bool:
     if pattern.startswith("re:"):
-        return re.fullmatch(pattern.removeprefix("re:"), name) is not None
+        try:
+            return re.fullmatch(pattern.removeprefix("re:"), name) is not None
+        except re.error as error:
+            raise ValueError(f"site {pattern!r} is no regular expression: {error}") from None
     parts, wanted = name.split("."), pattern.split(".")
     return len(parts) == len(wanted) and all(map(fnmatch.fnmatchcase, parts, wanted))
 
@@ -156,7 +165,7 @@ def _observe(host: nn.Module, names: Sequence[str], example: Any) -> dict[str, t
     seen: dict[str, list[tuple[int, ...]]] = {name: [] for name in names}
     handles = [
         host.get_submodule(name).register_forward_hook(
-            lambda _module, _args, output, name=name: seen[name].append(_features(output).shape)
+            lambda _module, _args, out, name=name: seen[name].append(_features(name, out).shape)
         )
         for name in names
     ]
@@ -196,14 +205,14 @@ def call(model: nn.Module, inputs: Any, **kwargs: Any) -> Any:
     return model(inputs, **kwargs)
 
 
-def _features(output: Any) -> Tensor:
+def _features(name: str, output: Any) -> Tensor:
     if isinstance(output, Tensor):
         return output
     if isinstance(output, tuple | list) and output and isinstance(output[0], Tensor):
         return output[0]
     raise ValueError(
-        f"a site puts out {type(output).__name__}; a slot takes a tensor or a tuple that begins "
-        "with one"
+        f"site {name!r} puts out {type(output).__name__}; a slot takes a tensor or a tuple that "
+        "begins with one"
     )
 
 

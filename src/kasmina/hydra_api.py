@@ -25,6 +25,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
+from kasmina.faults import ConfigFaults
+
 ROOT = "train"
 """The primary config, ``conf/train.yaml``."""
 
@@ -50,12 +52,12 @@ def user_dirs() -> list[Path]:
     """The user's config folders, first searched first.
 
     Raises:
-        ValueError: a folder that the environment names does not exist.
+        ConfigFaults: a folder that the environment names does not exist.
     """
     named = [Path(text) for text in os.environ.get(USER_CONF, "").split(os.pathsep) if text]
     for folder in named:
         if not folder.is_dir():
-            raise ValueError(f"{USER_CONF} names {folder}, which is no folder")
+            raise ConfigFaults(f"{USER_CONF} names {folder}, which is no folder")
     here = Path("conf")
     found = [*named, here] if here.is_dir() else named
     ours = conf_dir().resolve()
@@ -71,14 +73,16 @@ class UserConf(SearchPathPlugin):
             search_path.prepend(provider="user", path=f"file://{folder}")
 
 
-def _folder_name(text: str) -> str:
-    return text.replace("/", "-").replace(" ", "")[:_LONGEST_FOLDER]
+def _job_folder(number: int, overrides: str) -> str:
+    """A multirun's job in words: its number, and what sets it apart."""
+    words = overrides.replace("/", "-").replace(" ", "")[:_LONGEST_FOLDER]
+    return f"{number}_{words}" if words else str(number)
 
 
 Plugins.instance().register(UserConf)
 # omegaconf 2.3 has an older function of that name, and 2.4 warns about the name of 2.3
 _register: Any = OmegaConf.register_new_resolver if _OLD else OmegaConf.register_resolver
-_register("folder_name", _folder_name, replace=True)
+_register("job_folder", _job_folder, replace=True)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The LightningModule: a host with slots, a task, an incubation, an optimizer with a group a seed."""
+"""The LightningModule: a host with slots, its task, and an optimizer with a group a seed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torchmetrics import MeanMetric, Metric
+from torchmetrics import MeanMetric, Metric, MetricCollection
 
 from kasmina import topology
 from kasmina.graft import Grafted, call
@@ -75,8 +75,12 @@ class GrowingModule(L.LightningModule):
         self.incubation = incubation
         self.growth = growth
         self.training_options = training
-        self.metrics = nn.ModuleDict({s: task.metrics(f"{s}/") for s in ("val", "test")})
-        self.losses = nn.ModuleDict({n: _mean() for n in ("loss", "seed_loss")})
+        self.metrics: Mapping[str, MetricCollection] = nn.ModuleDict(  # type: ignore[assignment]
+            {split: task.metrics(f"{split}/") for split in ("val", "test")}
+        )
+        self.losses: Mapping[str, MeanMetric] = nn.ModuleDict(  # type: ignore[assignment]
+            {name: MeanMetric(nan_strategy="disable") for name in ("loss", "seed_loss")}
+        )
         self.contributions: dict[str, float] = {}
         self.seed_losses: dict[str, float] = {}
         self._looks: dict[str, Metric] = {}
@@ -220,7 +224,3 @@ class GrowingModule(L.LightningModule):
         self.contributions = dict(checkpoint["measured"]["contributions"])
         self.seed_losses = dict(checkpoint["measured"]["seed_losses"])
         self._group_order = checkpoint.get("param_groups")
-
-
-def _mean() -> MeanMetric:
-    return MeanMetric(nan_strategy="disable")

@@ -1,4 +1,4 @@
-"""Germination: build the same seed from the same run seed, slot and count, and fit it to the host."""
+"""Germination: one run seed, slot and count give one seed, which is then fitted to the host."""
 
 from collections.abc import Mapping
 
@@ -9,11 +9,13 @@ from kasmina.graft import Grafted
 from kasmina.layout import guard_groupnorms
 from kasmina.ramp import Ramp
 from kasmina.recipe import Recipe
-from kasmina.rng import derive
+from kasmina.rng import derive, undisturbed
 from kasmina.seed import Seed
 from kasmina.site import Site
 from kasmina.slot import SeedSlot
 from kasmina.stage import Event, after
+
+_CPU = torch.device("cpu")
 
 
 def germinate(
@@ -32,8 +34,9 @@ def germinate(
     slot = model.slot(name)
     after(slot.stage, Event.GERMINATE)
     check_fit(blueprint, slot.site)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive(run_seed, name, slot.births))
+    with undisturbed(_CPU), _CPU:
+        # torch.manual_seed would set the generators of all accelerators as well
+        torch.default_generator.manual_seed(derive(run_seed, slot.site.name, slot.births))
         seed = build_seed(slot.site, blueprint=blueprint, operator=operator)
     slot.germinate(like_host(seed, model.host))
     return slot

@@ -7,6 +7,7 @@ of the host.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +21,7 @@ from kasmina.suggest import unknown
 
 HOST = "host"
 
-SHAPES = {
+SHAPES: dict[str, Callable[[float], float]] = {
     "constant": lambda progress: 1.0,
     "linear": lambda progress: 1.0 - progress,
     "cosine": lambda progress: (1.0 + math.cos(math.pi * progress)) / 2,
@@ -51,7 +52,7 @@ class Curve:
         if self.warmup_steps < 0 or not 0 <= self.floor <= 1:
             raise ValueError("warmup_steps is at least 0 and floor lies in [0, 1]")
 
-    def at(self, step: int, total: int) -> float:
+    def at(self, step: int, total: float) -> float:
         """The factor at ``step`` of ``total`` optimizer steps of the group's life."""
         warm = min(1.0, (step + 1) / (self.warmup_steps + 1))
         span = max(1, total - self.warmup_steps)
@@ -64,10 +65,18 @@ class GroupScheduler(LRScheduler):
 
     Args:
         curve: the shape of the way.
-        total_steps: optimizer steps of the whole run.
+        total_steps: optimizer steps of the whole run, inf where it has no end.
+
+    Raises:
+        ValueError: a curve that falls towards the end of a run that has none.
     """
 
-    def __init__(self, optimizer: Optimizer, curve: Curve, *, total_steps: int) -> None:
+    def __init__(self, optimizer: Optimizer, curve: Curve, *, total_steps: float) -> None:
+        if math.isinf(total_steps) and curve.shape != "constant":
+            raise ValueError(
+                f"a {curve.shape} learning rate falls until the run ends, and this run has no end; "
+                "possible: trainer.max_epochs, trainer.max_steps, or a constant one"
+            )
         self.curve = curve
         self.total_steps = total_steps
         super().__init__(optimizer)

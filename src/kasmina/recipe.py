@@ -19,7 +19,7 @@ def locate(path: str) -> Any:
         ImportError: nothing importable lies there; the message says up to where it got.
     """
     parts = path.split(".")
-    for cut in range(len(parts) - 1, 0, -1):
+    for cut in range(len(parts) - 1, 0, -1) if all(parts) else ():  # "..x" is no name to import
         module_name = ".".join(parts[:cut])
         try:
             found: Any = importlib.import_module(module_name)

@@ -129,7 +129,7 @@ def resumed(request: Request) -> Request:
         return request
     if request.multirun:
         raise ConfigFaults("resume: goes on with one run; leave out -m")
-    folder = Path(folders[-1].strip("'\"")).resolve()
+    folder = Path(folders[-1].strip("'\"")).expanduser().resolve()
     saved = folder / ".hydra" / "overrides.yaml"
     if not saved.is_file():
         raise ConfigFaults(f"resume: {folder} is no run folder: it has no .hydra/overrides.yaml")

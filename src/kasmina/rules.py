@@ -101,7 +101,7 @@ def _regions(values: Values, model: Grafted | None) -> Iterator[str]:
         if model is not None:  # nothing is compiled before the first forward, which never comes
             compile_in_place(model, Compile(**{**values["compile"], "backend": "eager"}))
     except ValueError as error:
-        yield f"compile.scope: {error}"
+        yield f"compile: {error}"
 
 
 def memory_format(values: Values) -> Iterator[str]:

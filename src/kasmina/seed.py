@@ -23,6 +23,7 @@ class Seed(nn.Module):
         self.blend = blend
         self.blueprint = blueprint
         self.operator = operator
+        self._trainable = {name for name, p in self.named_parameters() if p.requires_grad}
 
     def grown(self, h: Tensor) -> Tensor:
         """The body's own output, nothing of the host mixed in."""
@@ -31,6 +32,11 @@ class Seed(nn.Module):
     def forward(self, h: Tensor, alpha: Tensor) -> Tensor:
         """The blend of h and the body's output. Shape: as h; alpha 0-d."""
         return self.blend(h, self.grown(h), alpha)
+
+    def wake(self, awake: bool) -> None:
+        """Ask for gradients or not; what the blueprint froze stays frozen."""
+        for name, parameter in self.named_parameters():
+            parameter.requires_grad_(awake and name in self._trainable)
 
     @property
     def num_parameters(self) -> int:

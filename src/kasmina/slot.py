@@ -1,9 +1,12 @@
 """The slot: holds a seed, its stage and its alpha, and decides what flows through.
 
 ``forward`` branches on ``route``, a plain string that changes only with the stage: a traced
-comparison of enums runs a stale branch (torch 2.13). Alpha is a 0-d buffer that is filled in
-place between steps, so that no graph depends on its value.
+comparison of enums runs a stale branch (torch 2.13). It asks for the route first, so that a birth
+recompiles nothing. Alpha is a 0-d buffer that is filled in place between steps, so that no graph
+depends on its value.
 """
+
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -36,7 +39,6 @@ class SeedSlot(nn.Module):
         self.births = 0
         self.seed: Seed | None = None
         self.ramp: Ramp | None = None
-        self.seen: Tensor | None = None  # the alpha of one pass that looks at another network
         self.penalty: Tensor | None = None
         self.register_buffer("alpha", torch.zeros(()), persistent=False)
         self._enter(Stage.DORMANT)
@@ -93,10 +95,8 @@ class SeedSlot(nn.Module):
 
     def forward(self, h: Tensor) -> Tensor:
         """Shape: the site's features in, the same out."""
-        if self.seed is None:
+        if self.route == "host" or self.seed is None:
             return h
-        if self.seen is not None:
-            return self.seed(h, self.seen)
         if self.route == "blend":
             return self.seed(h, self.alpha)
         if self.route == "seed":
@@ -106,6 +106,10 @@ class SeedSlot(nn.Module):
         if self.route == "listen" and self.training:
             return self._listen(h, self.seed)
         return h
+
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = super().__getstate__()  # type: ignore[no-untyped-call]
+        return {**state, "penalty": None}  # it hangs on the graph of a pass, which has no copy
 
     def _listen(self, h: Tensor, seed: Seed) -> Tensor:
         still = h.detach()
@@ -117,9 +121,9 @@ class SeedSlot(nn.Module):
 
     def _enter(self, stage: Stage) -> None:
         self.stage, self.age, self.route = stage, 0, self._route(stage)
-        for parameter in self.parameters():
+        if self.seed is not None:
             # DDP waits for the gradient of every parameter that asks for one
-            parameter.requires_grad_(stage is not Stage.GERMINATED)
+            self.seed.wake(stage is not Stage.GERMINATED)
 
     def _route(self, stage: Stage) -> str:
         if stage is Stage.TRAINING:

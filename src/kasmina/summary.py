@@ -45,6 +45,11 @@ def summarize(run: Run, config: Plain, status: str) -> dict[str, Any]:
         "final": record.last,
         "test": None,
         "parameters": {"host": host, "grown": grown, "total": host + grown},
+        "fossils": {
+            slot.site.name: slot.seed.blueprint.name
+            for slot in model.at(Stage.FOSSILIZED)
+            if slot.seed is not None
+        },
         "seeds": {
             "kept": len(model.at(Stage.FOSSILIZED)),
             "pruned": sum(seed["fate"] == "pruned" for seed in ledger.seeds),

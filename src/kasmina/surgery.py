@@ -53,6 +53,7 @@ def perform(module: GrowingModule, decision: Decision) -> Change:
         slot.move(Event.PRUNE)
         for optimizer in _optimizers(module):
             drop_group(optimizer, decision.site)
+        module.forget(decision.site)
     else:
         slot.move(decision.event, _ramp(module, slot, decision))
     blueprint, parameters = leaving if slot.seed is None else _identity(slot)
@@ -72,12 +73,13 @@ def perform(module: GrowingModule, decision: Decision) -> Change:
 
 def _germinate(module: GrowingModule, decision: Decision) -> None:
     growth = module.growth
-    if decision.blueprint not in growth.blueprints:
-        raise ValueError(unknown("blueprint", str(decision.blueprint), growth.blueprints))
+    name = str(decision.blueprint)
+    if name not in growth.blueprints:
+        raise ValueError(unknown("blueprint", name, growth.blueprints))
     slot = germinate(
         module.model,
         decision.site,
-        blueprint=growth.blueprints[decision.blueprint],
+        blueprint=growth.blueprints[name],
         operator=growth.operator,
         run_seed=growth.run_seed,
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torchmetrics import MeanMetric, Metric, MetricCollection
+from torchmetrics import Metric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy
 
 from kasmina.suggest import unknown
@@ -48,7 +48,8 @@ class Task:
 
     def metrics(self, prefix: str) -> MetricCollection:
         """Fresh metrics of one split, its loss among them."""
-        every = {"loss": MeanLoss(self._loss), **{k: m.clone() for k, m in self._metrics.items()}}
+        every: dict[str, Metric | MetricCollection] = {"loss": MeanLoss(self._loss)}
+        every |= {name: metric.clone() for name, metric in self._metrics.items()}
         return MetricCollection(every, prefix=prefix, compute_groups=False)
 
     def score(self) -> Metric:
@@ -94,18 +95,32 @@ class LanguageModelling(Task):
         )
 
 
-class MeanLoss(MeanMetric):
-    """The mean of a loss over targets, times ``scale``."""
+class MeanLoss(Metric):
+    """The mean of a loss over targets, times ``scale``.
+
+    Not a ``torchmetrics.MeanMetric``: with ``nan_strategy="disable"`` that leaves weights out, so
+    that a last batch of one sample counts as much as a full one.
+    """
+
+    full_state_update = False
+    total: Tensor
+    count: Tensor
 
     def __init__(self, loss: Callable[[Tensor, Tensor], Tensor], scale: float = 1.0) -> None:
-        super().__init__(nan_strategy="disable")
+        super().__init__()
         self.loss = loss
         self.scale = scale
+        self.add_state("total", torch.zeros(()), dist_reduce_fx="sum")
+        self.add_state("count", torch.zeros((), dtype=torch.long), dist_reduce_fx="sum")
 
-    def update(self, outputs: Tensor, targets: Tensor) -> None:  # type: ignore[override]
+    def update(self, outputs: Tensor, targets: Tensor) -> None:
         """Shape: outputs and targets as the loss takes them."""
-        value = self.loss(outputs, targets).detach().float() * self.scale
-        super().update(value, weight=targets.numel())
+        self.total += self.loss(outputs, targets).detach().float() * targets.numel()
+        self.count += targets.numel()
+
+    def compute(self) -> Tensor:
+        """The mean so far, 0-d."""
+        return self.total / self.count * self.scale
 
 
 def token_loss(logits: Tensor, targets: Tensor) -> Tensor:
@@ -114,10 +129,19 @@ def token_loss(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def predictions(outputs: Any) -> Tensor:
-    """The tensor of predictions in what a host returned: itself, ``.logits``, or the first item."""
-    if isinstance(outputs, Tensor):
-        return outputs
-    logits = getattr(outputs, "logits", None)
-    first = logits if isinstance(logits, torch.Tensor) else outputs[0]
-    assert isinstance(first, Tensor), f"no predictions in {type(outputs).__name__}"
-    return first
+    """The tensor of predictions in what a host returned: itself, its logits, or its first item.
+
+    Raises:
+        ValueError: none of these is a tensor.
+    """
+    named = isinstance(outputs, Mapping) and outputs.get("logits")
+    found = named if isinstance(named, Tensor) else getattr(outputs, "logits", outputs)
+    if isinstance(found, tuple | list) and found:
+        found = found[0]
+    if not isinstance(found, Tensor):
+        what = type(outputs).__name__
+        raise ValueError(
+            f"no predictions in what the host returned, a {what}; possible: a tensor, a tuple "
+            "that begins with one, or one under the name logits"
+        )
+    return found

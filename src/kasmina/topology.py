@@ -5,14 +5,18 @@ from dataclasses import asdict
 from typing import Any
 
 import torch
+from torch import nn
 
 from kasmina.graft import Grafted
 from kasmina.nursery import build_seed, like_host
 from kasmina.ramp import Ramp
 from kasmina.recipe import Recipe
+from kasmina.rng import undisturbed
+from kasmina.seed import Seed
 from kasmina.slot import SeedSlot
 from kasmina.stage import Stage
 
+_CPU = torch.device("cpu")
 VERSION = 1
 
 
@@ -26,6 +30,9 @@ def restore(model: Grafted, saved: dict[str, Any]) -> None:
 
     Raises:
         ValueError: another format version, or other slots than the model has.
+        ImportError: a blueprint or an operator that is not here.
+
+    Whatever is raised, no slot has changed.
     """
     if saved["version"] != VERSION:
         raise ValueError(f"topology has format {saved['version']}; this program reads {VERSION}")
@@ -34,8 +41,12 @@ def restore(model: Grafted, saved: dict[str, Any]) -> None:
         raise ValueError(
             f"the checkpoint has slots at {sorted(saved['slots'])}, the model at {sorted(present)}"
         )
-    for slot in model:
-        _restore(slot, saved["slots"][slot.site.name], model)
+    states = [_rebuild(slot, saved["slots"][slot.site.name], model.host) for slot in model]
+    for slot, (stage, seed, ramp) in zip(model, states, strict=True):
+        state = saved["slots"][slot.site.name]
+        slot.seed = None if seed is None else seed.train(slot.training)
+        slot.set_ramp(ramp)
+        slot.restore(stage, age=state["age"], births=state["births"])
 
 
 def _describe(slot: SeedSlot) -> dict[str, Any]:
@@ -51,21 +62,19 @@ def _describe(slot: SeedSlot) -> dict[str, Any]:
     }
 
 
-def _restore(slot: SeedSlot, saved: dict[str, Any], model: Grafted) -> None:
-    slot.seed = None
-    if saved["seed"] is not None:
-        blueprint, operator = map(_recipe, (saved["seed"]["blueprint"], saved["seed"]["operator"]))
-        with torch.random.fork_rng(devices=[]):
-            seed = build_seed(slot.site, blueprint=blueprint, operator=operator)
-        slot.seed = like_host(seed, model.host).train(slot.training)
-    slot.set_ramp(None if saved["ramp"] is None else Ramp(**saved["ramp"]))
-    slot.restore(Stage(saved["stage"]), age=saved["age"], births=saved["births"])
+def _rebuild(
+    slot: SeedSlot, saved: dict[str, Any], host: nn.Module
+) -> tuple[Stage, Seed | None, Ramp | None]:
+    stage = Stage(saved["stage"])
+    ramp = None if saved["ramp"] is None else Ramp(**saved["ramp"])
+    if saved["seed"] is None:
+        return stage, None, ramp
+    blueprint, operator = (Recipe.of(**saved["seed"][part]) for part in ("blueprint", "operator"))
+    with undisturbed(_CPU), _CPU:
+        seed = build_seed(slot.site, blueprint=blueprint, operator=operator)
+    return stage, like_host(seed, host), ramp
 
 
 def _saved(recipe: Recipe) -> dict[str, Any]:
-    return {"name": recipe.name, **recipe.to_config()}
-
-
-def _recipe(saved: dict[str, Any]) -> Recipe:
-    name = saved["name"]
-    return Recipe.of(name, {key: value for key, value in saved.items() if key != "name"})
+    # apart: an option of the recipe may be called ``name`` as well
+    return {"name": recipe.name, "config": recipe.to_config()}

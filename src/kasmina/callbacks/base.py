@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
-from lightning import Callback, Trainer
+from lightning import Callback, LightningModule, Trainer
 
 from kasmina.control.observation import Decision
 from kasmina.lit import GrowingModule
@@ -41,6 +41,17 @@ def the(trainer: Trainer, kind: type[C]) -> C:
     if found is None:
         raise ValueError(f"callbacks: a run needs {kind.__module__}.{kind.__qualname__}")
     return found
+
+
+def growing(module: LightningModule) -> GrowingModule:
+    """The module as what it has to be.
+
+    Raises:
+        TypeError: it is another one.
+    """
+    if not isinstance(module, GrowingModule):
+        raise TypeError(f"growth needs a GrowingModule, not a {type(module).__name__}")
+    return module
 
 
 def change(trainer: Trainer, module: GrowingModule, tick: int, decision: Decision) -> None:

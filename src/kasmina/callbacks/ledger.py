@@ -5,7 +5,7 @@ from typing import Any
 
 from lightning import LightningModule, Trainer
 
-from kasmina.callbacks.base import Batch, GrowthCallback
+from kasmina.callbacks.base import Batch, GrowthCallback, growing
 from kasmina.flops import StepCost, few, step_cost
 from kasmina.lit import GrowingModule
 from kasmina.stage import Event, Stage
@@ -39,12 +39,13 @@ class Ledger(GrowthCallback):
         batch_idx: int,
     ) -> None:
         """Charge a training step."""
-        cost, samples = self._price(trainer, pl_module, batch), _samples(batch, trainer)
+        module = growing(pl_module)
+        cost, samples = self._price(module, batch), _samples(batch, trainer)
         inside = sum(cost.seeds.values())
         self.flops["host"] += samples * (cost.main - inside)
         self.flops["seeds"] += samples * inside
         self.flops["incubation"] += samples * cost.incubation
-        training = pl_module.model.at(Stage.TRAINING)
+        training = module.model.at(Stage.TRAINING)
         for seed in self.seeds:
             share = cost.seeds.get(seed["site"], 0.0)
             if seed["site"] in {slot.site.name for slot in training}:
@@ -63,8 +64,9 @@ class Ledger(GrowthCallback):
     ) -> None:
         """Charge a validation step: the network itself, and each look at another one."""
         if trainer.state.fn == "fit" and not trainer.sanity_checking:
-            cost, samples = self._price(trainer, pl_module, batch), _samples(batch, trainer)
-            looks = 1 + len(pl_module.model.at(Stage.TRAINING, Stage.BLENDING, Stage.HOLDING))
+            module = growing(pl_module)
+            cost, samples = self._price(module, batch), _samples(batch, trainer)
+            looks = 1 + len(module.model.at(Stage.TRAINING, Stage.BLENDING, Stage.HOLDING))
             self.flops["evaluation"] += samples * cost.evaluation * looks
 
     def on_change(self, trainer: Trainer, module: GrowingModule, tick: int, change: Change) -> None:
@@ -94,7 +96,7 @@ class Ledger(GrowthCallback):
         flops = {**self.flops, "total": self.total, "pruned_seeds": lost}
         return {"flops": flops, "wall_s": {"fit": self.elapsed}, "seeds": self.seeds}
 
-    def _price(self, trainer: Trainer, module: Any, batch: Batch) -> StepCost:
+    def _price(self, module: GrowingModule, batch: Batch) -> StepCost:
         if self._cost is None:
             inputs, targets = few(module.lay_out(batch))
             self._cost = step_cost(

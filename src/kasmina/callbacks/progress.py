@@ -58,7 +58,7 @@ class GrowthBar(RichProgressBar, GrowthCallback):
 
     def _print(self, text: str) -> None:
         if self.progress is not None:
-            self.progress.console.print(text, highlight=False)
+            self.progress.console.print(text, highlight=False, markup=False)
         else:
             print(text)
 

@@ -1,6 +1,7 @@
 """Prunes seeds that went bad, and lets a slot rest after a prune."""
 
 import math
+from collections.abc import Iterator
 
 from lightning import Trainer
 
@@ -34,15 +35,20 @@ class SeedPruning(GrowthCallback):
     def on_tick(self, trainer: Trainer, module: GrowingModule, tick: int) -> None:
         """Contributions are reduced over ranks, weights are equal on them: all decide alike."""
         for slot in module.model:
-            name = slot.site.name
-            if slot.stage is Stage.PRUNED:
-                move = _rest(name, Event.EMBARGO, f"{self.cooldown} ticks of rest after a prune")
-            elif slot.stage is Stage.EMBARGOED and slot.age >= self.cooldown:
-                move = _rest(name, Event.RELEASE, f"{slot.age} ticks of rest are over")
-            else:
-                move = self.verdict(module, name)
-            if move is not None:
+            for move in self.moves(module, slot.site.name):
                 change(trainer, module, tick, move)
+
+    def moves(self, module: GrowingModule, name: str) -> Iterator[Decision]:
+        """What the slot has earned; the next move is asked for once the last one is made."""
+        slot = module.model.slot(name)
+        if (verdict := self.verdict(module, name)) is not None:
+            yield verdict
+            return
+        rest = f"{self.cooldown} ticks of rest after a prune"
+        if slot.stage is Stage.PRUNED:  # since the last tick
+            yield Decision(name, Event.EMBARGO, rest, by="pruning")
+        if slot.stage is Stage.EMBARGOED and slot.age + 1 >= self.cooldown:
+            yield Decision(name, Event.RELEASE, f"{rest} are over", by="pruning")
 
     def verdict(self, module: GrowingModule, name: str) -> Decision | None:
         """The prune that this slot's seed has earned, if any."""
@@ -57,10 +63,6 @@ class SeedPruning(GrowthCallback):
             return None
         reason = f"the validation metric is {harm:.4f} better without the seed"
         return _prune(name, reason, {"harm": harm, "max_harm": self.max_harm})
-
-
-def _rest(site: str, event: Event, reason: str) -> Decision:
-    return Decision(site, event, reason, by="pruning")
 
 
 def _prune(site: str, reason: str, numbers: dict[str, float]) -> Decision:

@@ -9,12 +9,13 @@ from typing import Any
 
 from lightning import LightningModule, Trainer
 
-from kasmina.callbacks.base import GrowthCallback, the
+from kasmina.callbacks.base import GrowthCallback, growing, the
 from kasmina.callbacks.ledger import Ledger
 from kasmina.callbacks.ticker import Ticker
 from kasmina.lit import GrowingModule
 from kasmina.slot import SeedSlot
 from kasmina.surgery import Change
+from kasmina.tasks import Task
 
 METRICS, TIMELINE, EVENTS, LEDGER = "metrics.csv", "timeline.csv", "events.jsonl", "ledger.json"
 
@@ -42,12 +43,13 @@ class RunRecord(GrowthCallback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Forget what happened after the checkpoint that this run goes on from."""
         if trainer.is_global_zero:
-            assert isinstance(pl_module, GrowingModule)
             self.folder.mkdir(parents=True, exist_ok=True)
             ticker, step = the(trainer, Ticker), trainer.global_step
             past = ticker.tick - ticker.due  # what a tick that is due changes will be done again
             _keep_events(self.folder / EVENTS, past)
-            _keep_rows(self.folder / METRICS, [*_PLACE, *_COST, *_metric_names(pl_module)], step)
+            _keep_rows(
+                self.folder / METRICS, [*_PLACE, *_COST, *_metric_names(growing(pl_module))], step
+            )
             _keep_rows(self.folder / TIMELINE, [*_PLACE, *_SLOT], step)
 
     def on_change(self, trainer: Trainer, module: GrowingModule, tick: int, change: Change) -> None:
@@ -65,14 +67,14 @@ class RunRecord(GrowthCallback):
         """A row of metrics and a row a slot, for the network that was just validated."""
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
-        assert isinstance(pl_module, GrowingModule)
+        module = growing(pl_module)
         tick = the(trainer, Ticker).tick
         place = {"tick": tick, "epoch": trainer.current_epoch, "step": trainer.global_step}
-        self._note(trainer, pl_module, place)
+        self.note(trainer.callback_metrics, module.task, place)
         if not trainer.is_global_zero:
             return
-        _append(self.folder / METRICS, [{**place, **self._metrics(trainer, pl_module)}])
-        rows = [{**place, **_slot_row(pl_module, slot)} for slot in pl_module.model]
+        _append(self.folder / METRICS, [{**place, **self._metrics(trainer, module)}])
+        rows = [{**place, **_slot_row(module, slot)} for slot in module.model]
         _append(self.folder / TIMELINE, rows)
         self._write_ledger(trainer)
 
@@ -81,12 +83,12 @@ class RunRecord(GrowthCallback):
         if trainer.is_global_zero:
             self._write_ledger(trainer)
 
-    def _note(self, trainer: Trainer, module: GrowingModule, place: dict[str, int]) -> None:
-        metrics = trainer.callback_metrics
+    def note(self, metrics: Mapping[str, Any], task: Task, place: dict[str, int]) -> None:
+        """Keep the last metrics, and the best of the monitored one: the first of equals."""
         self.last = {k: float(v) for k, v in metrics.items() if k.startswith("val/")}
-        value, sign = self.last[f"val/{module.task.monitor}"], module.task.sign
-        known = -math.inf if self.best is None else sign * self.best["value"]
-        if sign * value > known:  # nan is not
+        value = self.last[f"val/{task.monitor}"]
+        known = -math.inf if self.best is None else task.sign * self.best["value"]
+        if task.sign * value > known:  # nan never is
             self.best = {"value": value, **place}
 
     def state_dict(self) -> dict[str, Any]:
@@ -133,8 +135,8 @@ def _keep_rows(path: Path, columns: list[str], step: int) -> None:
 
 
 def _metric_names(module: GrowingModule) -> list[str]:
-    names = module.metrics["val"].keys(keep_base=True)  # type: ignore[operator]
-    return ["train/loss", *(f"val/{name}" for name in names)]
+    names = [name for name in module.metrics["val"].keys(keep_base=True) if name != "loss"]
+    return ["train/loss", "val/loss", *(f"val/{name}" for name in names)]
 
 
 def _slot_row(module: GrowingModule, slot: SeedSlot) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from lightning import LightningModule, Trainer
 
-from kasmina.callbacks.base import Batch, GrowthCallback, of_type
+from kasmina.callbacks.base import Batch, GrowthCallback, growing, of_type
 from kasmina.lit import GrowingModule
 from kasmina.stage import Event
 from kasmina.strategies import commit_topology
@@ -61,7 +61,7 @@ class Ticker(GrowthCallback):
         if self.due:
             self.due = False
             for callback in of_type(trainer, GrowthCallback):
-                callback.on_tick(trainer, _growing(pl_module), self.tick)
+                callback.on_tick(trainer, growing(pl_module), self.tick)
             if self.reshaped:
                 self.reshaped = False
                 commit_topology(trainer)
@@ -74,7 +74,7 @@ class Ticker(GrowthCallback):
         self.tick += 1
         self.due = True
         for callback in of_type(trainer, GrowthCallback):
-            callback.on_decide(trainer, _growing(module), self.tick)
+            callback.on_decide(trainer, growing(module), self.tick)
 
     def state_dict(self) -> dict[str, Any]:
         """Where the clock stands."""
@@ -97,8 +97,3 @@ def _validations(trainer: Trainer, steps: int) -> int | None:
     interval = min(interval, batches)
     opened = rest * window // interval if (epochs + 1) % every == 0 else 0
     return int(epochs // every * (batches // interval) + opened)
-
-
-def _growing(module: LightningModule) -> GrowingModule:
-    assert isinstance(module, GrowingModule), "growth callbacks need a GrowingModule"
-    return module

@@ -17,7 +17,7 @@ class Pace:
         tail: ticks at the end of the run in which no seed is germinated.
 
     Raises:
-        ValueError: less than one tick in a stage.
+        ValueError: less than one tick in a stage, or a negative tail.
     """
 
     def __init__(
@@ -32,6 +32,8 @@ class Pace:
         for name, ticks in (("incubate", incubate), ("hold", hold)):
             if ticks < 1:
                 raise ValueError(f"{name} takes at least 1 tick, not {ticks}")
+        if tail < 0:
+            raise ValueError(f"tail is at least 0 ticks, not {tail}")
         self.incubate = incubate
         self.hold = hold
         self.blend_minimum = blend_minimum

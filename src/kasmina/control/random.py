@@ -19,9 +19,7 @@ class Random(Grower):
         seed: of the lot, which is a pure function of it and the tick.
     """
 
-    def __init__(
-        self, *, timing: Timing, pace: Pace, max_live: int = 1, seed: int = 0
-    ) -> None:
+    def __init__(self, *, timing: Timing, pace: Pace, max_live: int = 1, seed: int = 0) -> None:
         super().__init__(timing=timing, pace=pace, max_live=max_live)
         self.seed = seed
 

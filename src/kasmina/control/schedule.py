@@ -18,13 +18,13 @@ class Schedule:
 
     Args:
         timeline: entries ``{at: tick, site: name, do: event, blueprint: name, target: alpha}``;
-            ``blueprint`` for a germinate, ``target`` for a blend (that of the configured ramp where left out).
+            ``blueprint`` for a germinate, ``target`` for a blend (left out: the ramp's own).
         pace: leads seeds through the moves that the timeline leaves open; None leaves them where
             they are.
 
     Raises:
-        ValueError: an entry with an unknown key or event, without tick, site or event, or a
-            germinate without a blueprint.
+        ValueError: an entry with an unknown key or event, without tick, site or event, at no
+            tick, with a target that is no alpha, or a germinate without a blueprint.
     """
 
     def __init__(self, *, timeline: Sequence[Mapping[str, Any]], pace: Pace | None = None) -> None:
@@ -53,10 +53,15 @@ def _read(entry: Mapping[str, Any]) -> tuple[int, Decision]:
     event = _EVENTS[entry["do"]]
     if event is Event.GERMINATE and not entry.get("blueprint"):
         raise ValueError(f"timeline entry {dict(entry)} germinates without a blueprint")
-    return int(entry["at"]), Decision(
+    at, target = entry["at"], entry.get("target")
+    if not isinstance(at, int) or at < 1:
+        raise ValueError(f"timeline entry {dict(entry)}: at is a tick, a whole number from 1 on")
+    if target is not None and not 0 <= target <= 1:
+        raise ValueError(f"timeline entry {dict(entry)}: a target is an alpha in [0, 1]")
+    return at, Decision(
         entry["site"],
         event,
-        f"the timeline says so at tick {entry['at']}",
+        f"the timeline says so at tick {at}",
         blueprint=entry.get("blueprint"),
-        target=entry.get("target"),
+        target=target,
     )

@@ -1,6 +1,8 @@
 """When a network grows."""
 
 import json
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -54,9 +56,13 @@ class Plateau:
         if len(seen.history) <= self.patience:
             return None
         before, lately = seen.history[: -self.patience], seen.history[-self.patience :]
-        if max(lately) > max(before) + self.min_delta:
+        if _best(lately) > _best(before) + self.min_delta:
             return None
         return Due(f"no gain above {self.min_delta:g} in {self.patience} ticks")
+
+
+def _best(values: Sequence[float]) -> float:
+    return max((value for value in values if not math.isnan(value)), default=-math.inf)
 
 
 class Replay:
