@@ -6,7 +6,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from kasmina import hydra_api
-from kasmina.preflight import check_keys
+from kasmina.preflight import check, check_keys
+from kasmina.train import train
 
 CONF = hydra_api.conf_dir()
 FILES = sorted(CONF.rglob("*.yaml"))
@@ -24,6 +25,12 @@ NEEDS = {
     ("data", "synthetic_vectors"): ["host=mlp"],
 }
 """What an option cannot stand without."""
+
+WITHOUT_FILES = {
+    "cifar10_grow": ["data=synthetic", "~data.subset"],
+    "shakespeare_grow": ["data=synthetic_tokens"],
+}
+"""Experiments on files, and random data of the same kind."""
 
 QUANTITY = re.compile(
     r"\b(max_ticks|ticks|max_epochs|\w+_steps|every|interval|batch_size|(?!vocab|kernel)\w+_size"
@@ -100,3 +107,14 @@ def test_the_root_puts_its_own_keys_first_and_debug_last():
 def test_debug_wins_over_an_experiment(name, debug):
     config = hydra_api.compose([f"experiment={name}", f"debug={debug}"])
     assert config.name == "debug"
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_an_experiment_runs(name, tmp_path):
+    """Two batches of it; where its data is in files, random data of the same kind."""
+    quick = ["debug=fast_dev_run", "callbacks.progress=null"]
+    config = hydra_api.compose([f"experiment={name}", *quick, *WITHOUT_FILES.get(name, [])])
+    assert check(config) == []
+    config.paths.run_dir = str(tmp_path / "run")
+    train(config)
+    assert (tmp_path / "run" / "config.yaml").is_file()

@@ -2,8 +2,10 @@ import os
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
 from kasmina import hydra_api
+from kasmina.faults import ConfigFaults
 
 
 @pytest.fixture(autouse=True)
@@ -67,7 +69,7 @@ def test_the_first_folder_of_the_environment_goes_before_the_second(tmp_path, mo
 
 def test_a_folder_that_the_environment_names_must_exist(monkeypatch):
     monkeypatch.setenv(hydra_api.USER_CONF, "/no/such/folder")
-    with pytest.raises(ValueError, match="KASMINA_CONF names /no/such/folder"):
+    with pytest.raises(ConfigFaults, match="KASMINA_CONF names /no/such/folder"):
         hydra_api.user_dirs()
 
 
@@ -119,3 +121,18 @@ def test_comments_of_an_option_are_those_it_opens_with(tmp_path):
     option(tmp_path / "conf", "experiment/mine", text)
     comments = hydra_api.comments("experiment", "mine")
     assert comments == ["kasmina experiment=mine", "What it shows."]
+
+
+@pytest.mark.parametrize(
+    ("number", "words", "folder"),
+    [
+        (0, "seed=1,host=mlp", "0_seed=1,host=mlp"),
+        (3, "", "3"),
+        (1, "data.root=/some/where", "1_data.root=-some-where"),
+        (2, "x" * 400, "2_" + "x" * 100),
+    ],
+)
+def test_a_jobs_folder_is_readable_and_not_too_long(number, words, folder):
+    config = OmegaConf.create({"folder": "${job_folder:${number},${words}}"})
+    config.number, config.words = number, words
+    assert config.folder == folder

@@ -105,6 +105,7 @@ COMBINATIONS = [
     (["data=cifar10", "data_root=/no/such"], "data: no CIFAR-10 in /no/such"),
     (["data=shakespeare", "host=gpt", "task=language_modelling", "slots=blocks"], "data: no file"),
     (["compile=default", "compile.backend=inductr"], "did you mean 'inductor'?"),
+    (["compile=default", "compile.fullgraph=true", "incubation=ste"], "compile: "),
     (["trainer.precision=16-mixed"], "trainer.precision: '16-mixed' came, but half precision"),
     (["trainer.devices=0"], "trainer: `Trainer(devices=0)`"),
     (["trainer.strategy=ddpp"], "trainer: You selected an invalid strategy name"),

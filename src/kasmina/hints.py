@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from yaml import MarkedYAMLError  # type: ignore[import-untyped]
+from yaml import MarkedYAMLError
 
 from kasmina import hydra_api
 from kasmina.suggest import nearest, unknown
