@@ -30,6 +30,8 @@ MEMORY_FORMATS = {
 
 Plain = Mapping[str, Any]
 
+_THREADS = torch.get_num_threads()
+
 
 @dataclass(frozen=True)
 class Run:
@@ -48,6 +50,7 @@ def assemble(config: Plain) -> Run:
     Raises:
         ValueError: a callback that the others rest on was taken out.
     """
+    torch.set_num_threads(config["threads"] or _THREADS)
     L.seed_everything(config["seed"], workers=True, verbose=False)
     data: DataModule = build(config["data"])
     module = make_module(config, data)

@@ -40,6 +40,12 @@ def attention_backend(values: Mapping[str, Any]) -> Iterator[str]:
             return
 
 
+def threads(values: Mapping[str, Any]) -> Iterator[str]:
+    """Fewer than one thread."""
+    if values["threads"] is not None and values["threads"] < 1:
+        yield f"threads: at least 1, or null for torch's own choice; {values['threads']} came"
+
+
 def device_of(trainer: Mapping[str, Any]) -> str:
     """The type of device on which a trainer's options put the network."""
     accelerator = str(trainer.get("accelerator", "auto"))

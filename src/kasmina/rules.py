@@ -129,6 +129,7 @@ RULES: tuple[Rule, ...] = (
     parts,
     slot_sites,
     memory_format,
+    machine.threads,
     machine.attention_backend,
     machine.trainer_options,
     machine.compiler,

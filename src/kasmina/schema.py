@@ -84,6 +84,7 @@ class Config:
 
     name: str
     seed: int
+    threads: int | None
     tags: list[str]
     resume: str | None
     test: bool
