@@ -1,18 +1,15 @@
 """What a person sees."""
 
-import logging
 from pathlib import Path
 
 import pytest
-from lightning import Trainer
-from runs import VECTORS, made, timeline
+from runs import VECTORS, fit, made, timeline
 
 from kasmina.callbacks.progress import GrowthBar
 from kasmina.control.observation import Decision
 from kasmina.stage import NEXT, Event, Stage
 from kasmina.surgery import Change, perform
 
-logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
 MARKS = dict(zip(Stage, ["·", "g", "t", "b0.35", "h", "F", "x", "e"], strict=True))
 
 
@@ -47,24 +44,12 @@ def test_the_bar_shows_the_stage_of_every_slot(tmp_path: Path, stage: Stage) -> 
     assert shown == {"slots": f"· {MARKS[stage]}"}
 
 
-@pytest.mark.filterwarnings("ignore:.*enable_progress_bar")
 def test_a_run_with_the_bar_says_what_happens(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    run = made(tmp_path, *VECTORS, *timeline("1 layers.0 germinate mlp"), "trainer.max_epochs=2")
-    bar = GrowthBar()
-    trainer = Trainer(
-        max_epochs=2,
-        logger=False,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-        callbacks=[
-            *(c for c in run.trainer.callbacks if "Checkpoint" not in type(c).__name__),
-            bar,
-        ],  # type: ignore[attr-defined]
-    )
-    trainer.fit(run.module, run.data)
+    bar = "callbacks.progress={_target_: kasmina.callbacks.progress.GrowthBar}"
+    shown = (bar, "trainer.enable_progress_bar=true", "trainer.max_epochs=2")
+    fit(tmp_path, *VECTORS, *timeline("1 layers.0 germinate mlp"), *shown)
     out = capsys.readouterr().out
     assert "tick   1  layers.0: germinate mlp (568 parameters)" in out
     assert "slots: g ·" in out

@@ -1,12 +1,12 @@
 """A loss, metrics, and the one metric that decisions watch."""
 
 import math
-from collections import namedtuple
 from types import SimpleNamespace
+from typing import NamedTuple
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torchmetrics.regression import MeanSquaredError
 
 from kasmina.recipe import build
@@ -18,6 +18,14 @@ from kasmina.tasks import (
     predictions,
     token_loss,
 )
+
+
+class Answer(NamedTuple):
+    """What a host may return: the predictions are not its first item."""
+
+    loss: Tensor
+    logits: Tensor
+
 
 OWN = {
     "_target_": "kasmina.tasks.Task",
@@ -113,7 +121,7 @@ def test_predictions_are_found_in_whatever_a_host_returns() -> None:
         [logits],
         SimpleNamespace(logits=logits),
         {"logits": logits},
-        namedtuple("Answer", "loss logits")(logits.sum(), logits),
+        Answer(logits.sum(), logits),
     ):
         assert predictions(outputs) is logits
 

@@ -11,7 +11,6 @@ from kasmina.callbacks.ticker import Ticker
 LENGTHS = [
     ["trainer.max_epochs=4"],
     ["trainer.max_epochs=null", "trainer.max_steps=10"],
-    ["trainer.max_epochs=3", "trainer.max_steps=9"],
 ]
 RHYTHMS = [
     [],

@@ -125,18 +125,24 @@ class Broken(Plain):
         return super().forward(h) + self.value
 
 
-class Noisy(Plain):
-    """As ``Plain``, with BatchNorm and dropout: it keeps statistics and draws random numbers."""
+class Dropping(Plain):
+    """As ``Plain``, with dropout: it draws random numbers."""
+
+    def forward(self, h: Tensor) -> Tensor:
+        return super().forward(nn.functional.dropout(h, 0.5, self.training))
+
+
+class Noisy(Dropping):
+    """As ``Dropping``, with BatchNorm: it keeps statistics as well."""
 
     kinds: ClassVar[tuple[Kind, ...]] = ("map",)
 
     def __init__(self, site: Site) -> None:
         super().__init__(site)
         self.norm = nn.BatchNorm2d(site.width)
-        self.dropout = nn.Dropout(0.5)
 
     def forward(self, h: Tensor) -> Tensor:
-        return super().forward(self.dropout(self.norm(h)))
+        return super().forward(self.norm(h))
 
 
 class HalfFrozen(Plain):

@@ -40,6 +40,8 @@ def _prepare() -> None:
     logging.getLogger().addHandler(logging.NullHandler())  # or Lightning brings its own
     # Lightning's own business with torch
     warnings.filterwarnings("ignore", message=r".*LeafSpec.* is deprecated")
+    # a resumed run goes on in its folder
+    warnings.filterwarnings("ignore", message=r"Checkpoint directory .* is not empty")
 
 
 def _dispatch(arguments: list[str]) -> None:

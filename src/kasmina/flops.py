@@ -38,6 +38,7 @@ class StepCost:
         main: forward and backward of host and blended seeds.
         incubation: what the seeds in training add, averaged over steps.
         evaluation: one forward.
+        looks: one forward of the network that differs in one seed whose fate is open, by site.
         seeds: the part of ``main`` spent inside each seed that takes part in it, by site.
     """
 
@@ -45,6 +46,7 @@ class StepCost:
     incubation: float
     evaluation: float
     seeds: dict[str, float] = field(default_factory=dict)
+    looks: dict[str, float] = field(default_factory=dict)
 
 
 def step_cost(
@@ -69,13 +71,21 @@ def step_cost(
         with torch.no_grad():
             twin.eval()
             forward, _ = _count(twin, lambda: call(twin, inputs), backward=False)
+            open_ = twin.at(Stage.TRAINING, Stage.BLENDING, Stage.HOLDING)
+            looks = {s.site.name: _look(twin, inputs, s.site.name) for s in open_}
     samples = _num_samples(inputs)
     return StepCost(
         main=main / samples,
         incubation=(whole - main) / incubation.interval / samples,
         evaluation=forward / samples,
         seeds={site: inside / samples for site, inside in seeds.items()},
+        looks={site: forward / samples for site, forward in looks.items()},
     )
+
+
+def _look(model: Grafted, inputs: Any, site: str) -> float:
+    cost, _ = _count(model, lambda: call(model, inputs, alphas={site: 1.0}), backward=False)
+    return cost  # at alpha 0 the seed is computed as well
 
 
 def few(inputs: Any) -> Any:

@@ -46,6 +46,14 @@ def threads(values: Mapping[str, Any]) -> Iterator[str]:
         yield f"threads: at least 1, or null for torch's own choice; {values['threads']} came"
 
 
+def validation(values: Mapping[str, Any]) -> Iterator[str]:
+    """A controller that decides on measures, in a run that takes none."""
+    grows = not values["controller"][TARGET].endswith(".NoGrowth")
+    limit = values["trainer"].get("limit_val_batches")
+    if grows and limit is not None and float(limit) == 0.0:
+        yield "trainer.limit_val_batches: 0 leaves the controller blind; choose controller=none"
+
+
 def device_of(trainer: Mapping[str, Any]) -> str:
     """The type of device on which a trainer's options put the network."""
     accelerator = str(trainer.get("accelerator", "auto"))

@@ -130,6 +130,7 @@ RULES: tuple[Rule, ...] = (
     slot_sites,
     memory_format,
     machine.threads,
+    machine.validation,
     machine.attention_backend,
     machine.trainer_options,
     machine.compiler,

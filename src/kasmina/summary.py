@@ -51,7 +51,7 @@ def summarize(run: Run, config: Plain, status: str) -> dict[str, Any]:
             if slot.seed is not None
         },
         "seeds": {
-            "kept": len(model.at(Stage.FOSSILIZED)),
+            "kept": sum(seed["fate"] == "kept" for seed in ledger.seeds),
             "pruned": sum(seed["fate"] == "pruned" for seed in ledger.seeds),
             "unfinished": len(model.at(*ALIVE)),
         },

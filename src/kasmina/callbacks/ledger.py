@@ -66,8 +66,10 @@ class Ledger(GrowthCallback):
         if trainer.state.fn == "fit" and not trainer.sanity_checking:
             module = growing(pl_module)
             cost, samples = self._price(module, batch), _samples(batch, trainer)
-            looks = 1 + len(module.model.at(Stage.TRAINING, Stage.BLENDING, Stage.HOLDING))
-            self.flops["evaluation"] += samples * cost.evaluation * looks
+            self.flops["evaluation"] += samples * (cost.evaluation + sum(cost.looks.values()))
+            for seed in self.seeds:
+                if seed["fate"] == "open":
+                    seed["flops"] += samples * cost.looks.get(seed["site"], 0.0)
 
     def on_change(self, trainer: Trainer, module: GrowingModule, tick: int, change: Change) -> None:
         """Another structure has another price; births and ends are noted."""

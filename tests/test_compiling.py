@@ -1,0 +1,235 @@
+"""Compiled networks grow as eager ones do."""
+
+import copy
+import pickle
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from toys import Container, Mlp, Plain, grafted, grow, operator, recipe
+
+from kasmina.compiling import Compile, compile_in_place
+from kasmina.graft import Grafted, graft, ungraft
+from kasmina.incubation import Incubation, Shadow, StraightThrough
+from kasmina.nursery import germinate
+from kasmina.ramp import Ramp
+from kasmina.stage import Event, Stage
+
+ABOUT_ITSELF = (".*autograd.function.Function.* should not be inst", "The .grad attribute", ".*jit")
+pytestmark = [  # what torch 2.13's compiler says about torch
+    pytest.mark.filterwarnings(f"ignore:{said}") for said in ABOUT_ITSELF
+]
+
+SCOPES: list[Any] = ["whole", "blocks"]
+X = torch.randn(4, 5)
+
+
+@pytest.fixture(autouse=True)
+def _no_graphs() -> Iterator[None]:
+    """A test begins without the graphs of others and leaves none."""
+    torch.compiler.reset()
+    yield
+    torch.compiler.reset()
+
+
+def network(scope: Any = None, *, fullgraph: bool = False, **options: bool) -> Grafted:
+    """Two blocks with slots, compiled unless the scope is None."""
+    torch.manual_seed(0)
+    model = grafted(Container("tuple"), **options)
+    if scope is not None:
+        compile_in_place(model, Compile("default", scope, fullgraph=fullgraph, backend="aot_eager"))
+    return model
+
+
+def step(model: Grafted, incubation: Incubation) -> list[float]:
+    """A training step, an evaluation, and a look without each seed; the losses of all."""
+    model.train()
+    model.zero_grad()
+    loss = lossy(model(X))
+    extra = incubation.loss(model, X, lossy, 0)
+    (loss if extra is None else loss + extra).backward()
+    for slot in model.at(Stage.TRAINING, Stage.BLENDING, Stage.HOLDING, Stage.FOSSILIZED):
+        assert all(parameter.grad is not None for parameter in slot.parameters())
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.grad is not None:
+                parameter.sub_(0.1 * parameter.grad)
+        looks = [model.eval()(X), *(model(X, alphas={s.site.name: 0.0}) for s in model)]
+    return [loss.item(), *(lossy(look).item() for look in looks)]
+
+
+def lossy(outputs: Tensor) -> Tensor:
+    return (outputs - 1).square().mean()
+
+
+def lives(model: Grafted, incubation: Incubation, blend: str) -> list[list[float]]:
+    """A seed that is kept, one that is pruned behind it, and one born in its place."""
+    losses = [step(model, incubation)]
+    for site, fate in (("blocks.0", True), ("blocks.1", False), ("blocks.1", True)):
+        slot = germinate(model, site, blueprint=recipe(Plain), operator=operator(blend), run_seed=0)
+        losses.append(step(model, incubation))
+        slot.move(Event.TRAIN)
+        losses.append(step(model, incubation))
+        slot.move(Event.BLEND, Ramp("linear", ticks=3))
+        losses.append(step(model, incubation))
+        while not slot.advance():
+            losses.append(step(model, incubation))
+        slot.move(Event.HOLD)
+        losses.append(step(model, incubation))
+        events = [Event.FOSSILIZE] if fate else [Event.PRUNE, Event.EMBARGO, Event.RELEASE]
+        for event in events:
+            slot.move(event)
+        losses.append(step(model, incubation))
+    return losses
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+@pytest.mark.parametrize(
+    ("incubation", "isolate", "blend"),
+    [
+        (Shadow(), False, "Add"),
+        (Shadow(), True, "Gate"),
+        (StraightThrough(ridge=0.1), False, "Multiply"),
+    ],
+)
+def test_compiled_equals_eager_through_whole_lives(
+    incubation: Incubation, isolate: bool, blend: str, scope: str
+) -> None:
+    listens, fullgraph = incubation.listens, not incubation.listens
+    compiled = network(scope, fullgraph=fullgraph, listens=listens, isolate=isolate)
+    eager = network(listens=listens, isolate=isolate)
+    assert lives(compiled, incubation, blend) == lives(eager, incubation, blend)
+    assert list(compiled.state_dict()) == list(eager.state_dict())
+    assert not any("_orig_mod" in key for key in compiled.state_dict())
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+@pytest.mark.parametrize(
+    ("blend", "isolate"), [("Add", False), ("Add", True), ("Multiply", False), ("Gate", True)]
+)
+def test_no_graph_is_recompiled_because_alpha_moved(blend: str, isolate: bool, scope: str) -> None:
+    model = network(scope, fullgraph=True, isolate=isolate)
+    slot = grow(model, "blocks.0", Stage.TRAINING, blend=blend)
+    slot.move(Event.BLEND, Ramp("sigmoid", ticks=8))
+    step(model, Shadow())
+    with torch.compiler.set_stance("fail_on_recompile"):
+        seen = [step(model, Shadow())[1]]
+        while not slot.advance():
+            seen.append(step(model, Shadow())[1])
+        slot.move(Event.HOLD)
+        step(model, Shadow())
+        slot.move(Event.BLEND, Ramp(ticks=3, target=0.0, start=1.0))
+        while not slot.advance():
+            step(model, Shadow())
+    assert len(set(seen)) == len(seen) == 7
+
+
+def test_a_birth_and_a_prune_recompile_nothing_of_the_whole() -> None:
+    model = network("whole", fullgraph=True)
+    step(model, Shadow())
+    with torch.compiler.set_stance("fail_on_recompile"):
+        slot = grow(model, "blocks.0", Stage.GERMINATED)
+        model.train()(X)
+        slot.move(Event.TRAIN)
+        model(X)
+        slot.move(Event.PRUNE)
+        step(model, Shadow())
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_what_a_seed_computes_is_in_a_graph(scope: Any) -> None:
+    graphs: list[torch.fx.GraphModule] = []
+
+    def backend(graph: torch.fx.GraphModule, _: Any) -> Any:
+        graphs.append(graph)
+        return graph.forward
+
+    model = network()
+    options = Compile("default", scope, backend=backend)  # type: ignore[arg-type]
+    compile_in_place(model, options)
+    model(X)
+    before = len(graphs)
+    grow(model, "blocks.0", Stage.BLENDING, alpha=0.5)
+    model(X)
+    calls = [str(node.target) for graph in graphs[before:] for node in graph.graph.nodes]
+    assert any("lerp" in call for call in calls)
+    assert sum("linear" in call for call in calls) >= 1
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_a_compiled_network_is_copied_pickled_and_ungrafted_as_an_eager_one(scope: str) -> None:
+    model = network(scope)
+    bare = copy.deepcopy(model.host)
+    ungraft(graft(bare, [], X))
+    grow(model, "blocks.0", Stage.FOSSILIZED)
+    out = model(X)
+    for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert torch.equal(twin(X), out)
+    host = ungraft(model)
+    assert not torch.equal(host(X), out)
+    assert torch.equal(host(X), ungraft(network())(X))
+
+
+class Steps(nn.Sequential):
+    """A Sequential under another name, as many hosts have it."""
+
+
+def linear() -> nn.Module:
+    return nn.Linear(5, 5)
+
+
+@pytest.mark.parametrize(
+    ("host", "scope", "said"),
+    [
+        (Mlp(), "blocks", "site 'first' is a Linear"),
+        (nn.ModuleDict({"a": Steps(linear())})["a"], "whole", "the host is a Steps"),
+        (nn.Sequential(linear(), Steps(linear())), "whole", "the host is a Sequential"),
+    ],
+)
+def test_what_torch_would_leave_uncompiled_in_silence_is_refused(
+    host: nn.Module, scope: Any, said: str
+) -> None:
+    model = graft(host, ["first" if isinstance(host, Mlp) else "0"], X)
+    with pytest.raises(ValueError, match=f"{said}, whose forward is torch's own"):
+        compile_in_place(model, Compile("default", scope, backend="aot_eager"))
+
+
+def test_a_sequential_site_is_refused_and_the_whole_compiles() -> None:
+    class Host(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.steps = Steps(linear(), nn.Tanh())
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.steps(x)
+
+    model = graft(Host(), ["steps"], X)
+    expected = model(X)
+    with pytest.raises(ValueError, match=r"site 'steps' is a Steps.*choose compile.scope=whole"):
+        compile_in_place(model, Compile("default", "blocks", backend="aot_eager"))
+    compile_in_place(model, Compile("default", "whole", fullgraph=True, backend="aot_eager"))
+    assert torch.equal(model(X), expected)
+
+
+def test_one_graph_and_straight_through_exclude_each_other() -> None:
+    with pytest.raises(ValueError, match="straight-through incubation breaks the graph"):
+        network("whole", fullgraph=True, listens=True)
+
+
+def test_off_compiles_nothing() -> None:
+    model = network()
+    compile_in_place(model, Compile("off", backend="no such backend"))
+    with torch.compiler.set_stance("fail_on_recompile"):
+        model(X)
+
+
+def test_inductor_computes_the_same() -> None:
+    eager, compiled = network(), network()
+    compile_in_place(compiled, Compile("default", "whole", fullgraph=True))
+    for model in (eager, compiled):
+        grow(model, "blocks.0", Stage.BLENDING, blend="Gate", alpha=0.3)
+        lossy(model(X)).backward()
+    for name, parameter in eager.named_parameters():
+        torch.testing.assert_close(compiled.get_parameter(name).grad, parameter.grad)
