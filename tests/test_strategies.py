@@ -1,0 +1,79 @@
+"""Growth over several processes: ranks stay equal, and equal to one process."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from lightning.pytorch.strategies import DDPStrategy
+
+from kasmina.strategies import commit_topology
+from tests.runs import VECTORS, timeline
+
+WITNESS = """
+import torch
+from lightning import Callback
+
+class Witness(Callback):
+    def on_fit_end(self, trainer, module):
+        path = f"rank{trainer.global_rank}of{trainer.world_size}.pt"
+        torch.save(module.model.state_dict(), path)
+"""
+
+LIFE = (
+    "1 layers.0 germinate mlp",
+    "1 layers.0 train",
+    "2 layers.1 germinate mlp",
+    "2 layers.1 train",
+    "3 layers.0 blend",
+    "4 layers.1 prune",
+    "5 layers.0 fossilize",
+)
+
+
+def states(folder: Path, ranks: int) -> list[dict[str, torch.Tensor]]:
+    """Train in ``ranks`` processes on batches of 16 in all; the weights of each rank."""
+    (folder / "witness.py").write_text(WITNESS)
+    overrides = [
+        *(text for text in VECTORS if "batch_size" not in text),
+        *timeline(*LIFE),
+        f"data.batch_size={16 // ranks}",
+        f"trainer={'ddp_sim' if ranks > 1 else 'cpu'}",
+        "trainer.max_epochs=7",
+        "trainer.precision=64-true",
+        "controller.pace=null",
+        "ramp.ticks=1",
+        "optimizer=sgd",
+        "+callbacks.witness={_target_: witness.Witness}",
+        *("callbacks.progress=null", "report=false", "test=false"),
+    ]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "kasmina", *overrides]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    names = [f"rank{rank}of{ranks}.pt" for rank in range(ranks)]
+    return [torch.load(folder / name, weights_only=True) for name in names]
+
+
+@pytest.mark.slow
+def test_two_ranks_grow_and_prune_as_one_process_does(tmp_path: Path) -> None:
+    first, second = states(tmp_path, 2)
+    (alone,) = states(tmp_path, 1)
+    assert any("layers/0.seed" in name for name in first)
+    assert not any("layers/1.seed" in name for name in first)
+    assert list(first) == list(second) == list(alone)
+    for name, tensor in first.items():
+        assert torch.equal(tensor, second[name]), name
+        torch.testing.assert_close(tensor, alone[name], rtol=1e-10, atol=1e-12)
+
+
+class _Trainer:
+    strategy = DDPStrategy()
+    world_size = 2
+
+
+def test_a_strategy_that_cannot_follow_growth_says_so() -> None:
+    with pytest.raises(ValueError, match="DDPStrategy cannot follow a network that grows"):
+        commit_topology(_Trainer())  # type: ignore[arg-type]
