@@ -1,5 +1,6 @@
 """The commands beside training: ``eval``, ``report``, ``list``, ``check``."""
 
+import logging
 from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
@@ -85,6 +86,7 @@ def _eval_parser() -> Parser:
 def _eval(known: Namespace) -> None:
     from kasmina.evaluate import evaluate
 
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     for name, value in evaluate(Path(known.run.removeprefix("ckpt=")), known.split).items():
         print(f"{name:<24} {value:.6g}")
 
@@ -117,7 +119,7 @@ def _list_parser() -> Parser:
         prog="kasmina list",
         description=f"What can be chosen here.\n\n{rows}",
         epilog="examples:\n  kasmina list blueprints\n"
-        "  kasmina list sites host=gpt data=stdlib_text slots=blocks",
+        "  kasmina list sites experiment=stdlib_text_grow",
     )
     names = list(LISTS)
     parser.add_argument("what", metavar="WHAT", type=one_of("list", names), help=", ".join(names))
