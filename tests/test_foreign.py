@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from toys import OPERATORS, gradients, lead, operator, same
+from toys import OPERATORS, fixed, gradients, lead, operator, same
 
 from kasmina.flops import step_cost
 from kasmina.graft import Grafted, call, graft, ungraft
@@ -83,14 +83,14 @@ HOSTS = {
         vit,
         [r"re:vit\.(layers|encoder\.layer)\.\d+"],  # transformers 5 and 4
         [("sequence", WIDTH)] * 2,
-        {"pixel_values": torch.randn(2, 3, 8, 8)},
+        {"pixel_values": fixed(2, 3, 8, 8)},
         ("lora", "mlp", "attention"),
     ),
     "convnext": Foreign(
         convnext,
         ["convnext.encoder.stages.*"],
         [("map", 8), ("map", WIDTH)],
-        {"pixel_values": torch.randn(2, 3, 16, 16)},
+        {"pixel_values": fixed(2, 3, 16, 16)},
         ("se", "conv", "depthwise"),
     ),
 }

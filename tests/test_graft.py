@@ -36,12 +36,12 @@ def gpt() -> nn.Module:
 
 
 HOSTS: dict[str, tuple[Callable[[], nn.Module], list[str], Tensor]] = {
-    "cnn": (Cnn, ["blocks.*"], torch.randn(4, *toys.IMAGE)),
-    "mlp": (Mlp, ["first", "second"], torch.randn(4, 5)),
-    "sequential": (sequential, ["*"], torch.randn(4, 5)),
-    "tuple": (lambda: Container("tuple"), ["blocks.*"], torch.randn(4, 5)),
-    "list": (lambda: Container("list"), ["blocks.*"], torch.randn(4, 5)),
-    "named": (lambda: Container("named"), ["blocks.*"], torch.randn(4, 5)),
+    "cnn": (Cnn, ["blocks.*"], toys.fixed(4, *toys.IMAGE)),
+    "mlp": (Mlp, ["first", "second"], toys.fixed(4, 5)),
+    "sequential": (sequential, ["*"], toys.fixed(4, 5)),
+    "tuple": (lambda: Container("tuple"), ["blocks.*"], toys.fixed(4, 5)),
+    "list": (lambda: Container("list"), ["blocks.*"], toys.fixed(4, 5)),
+    "named": (lambda: Container("named"), ["blocks.*"], toys.fixed(4, 5)),
     "gpt": (gpt, ["blocks.*", "re:.*mlp"], TOKENS),
 }
 EVERY_HOST = pytest.mark.parametrize("name", HOSTS)

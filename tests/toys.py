@@ -174,6 +174,11 @@ def operator(name: str = "Add") -> Recipe:
     return Recipe("blend", f"kasmina.blend.{name}")
 
 
+def fixed(*shape: int) -> Tensor:
+    """The same normal numbers at every call, for what is drawn where a module is imported."""
+    return torch.randn(shape, generator=torch.Generator().manual_seed(0))
+
+
 def images(count: int = 4) -> Tensor:
     """A batch for ``Cnn``."""
     return torch.randn(count, *IMAGE)
