@@ -201,10 +201,19 @@ def test_the_ranks_of_a_multiruns_jobs_work_in_the_folders_of_their_jobs():
     assert not Path("runs").exists()
 
 
+def _hear_ctrl_c() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a background job's children are deaf to it
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")
 def test_ctrl_c_says_where_the_run_goes_on():
     arguments = ["report=false", "callbacks.progress=null", "trainer.max_epochs=100000"]
-    process = subprocess.Popen(command(*arguments), stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command(*arguments),
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=_hear_ctrl_c,
+    )
     try:
         deadline = time.monotonic() + 60
         while not list(Path("runs").rglob("last.ckpt")) and time.monotonic() < deadline:
@@ -213,6 +222,7 @@ def test_ctrl_c_says_where_the_run_goes_on():
         _, err = process.communicate(timeout=60)
     finally:
         process.kill()
+        process.communicate()
     (checkpoint,) = Path("runs").rglob("last.ckpt")
     folder = checkpoint.parents[1].resolve()
     assert process.returncode == 130
