@@ -131,6 +131,7 @@ RULES: tuple[Rule, ...] = (
     memory_format,
     machine.threads,
     machine.validation,
+    machine.shadow_over_ranks,
     machine.attention_backend,
     machine.trainer_options,
     machine.compiler,

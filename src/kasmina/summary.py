@@ -59,8 +59,13 @@ def summarize(run: Run, config: Plain, status: str) -> dict[str, Any]:
         "steps": run.trainer.global_step,
         "wall_s": round(ledger.elapsed, 3),
         "flops": ledger.total,
-        "checkpoints": {"best": "checkpoints/best.ckpt", "last": "checkpoints/last.ckpt"},
+        "checkpoints": _checkpoints(Path(config["paths"]["run_dir"])),
     }
+
+
+def _checkpoints(folder: Path) -> dict[str, str]:
+    names = {name: f"checkpoints/{name}.ckpt" for name in ("best", "last")}
+    return {name: path for name, path in names.items() if (folder / path).is_file()}
 
 
 def write_json(path: Path, content: Any) -> None:
