@@ -23,14 +23,14 @@ FLOORS: tuple[frozenset[str], ...] = (
         control.base control.pace control.timing control.none control.schedule control.random
         control.biggest control.heuristic control
     """),
-    names("blend attention layout rng"),
+    names("blend attention flex layout rng"),
     names("""
-        seed slot graft nursery topology incubation contract flops compiling blueprints.*
-        hosts.*
+        seed slot graft nursery topology incubation contract flops compiling compile_meter
+        blueprints.* hosts.*
     """),
     names("""
-        lit optim tasks surgery strategies loggers assembly environment summary data.*
-        callbacks.* report.*
+        checkpoints lit optim tasks surgery strategies loggers assembly environment summary data.*
+        callbacks.* report.* bench bench.*
     """),
     names("""
         __init__ __main__ cli commands conform dryrun evaluate hints hydra_api launch listing

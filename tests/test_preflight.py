@@ -92,6 +92,24 @@ def test_nothing_is_built_while_a_key_is_wrong():
     assert check(compose("seed=one", "ramp.ticks=0")) == check_keys(compose("seed=one"))
 
 
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"CXX": "/no/such/g++"}, "and CXX=/no/such/g++ is none: unset it or set it to one"),
+        ({"PATH": "", "CXX": ""}, "install g++ or clang++ (Debian, Ubuntu: apt install g++)"),
+    ],
+)
+def test_where_no_compiler_is_the_error_says_what_to_install_or_choose(
+    variables: dict[str, str], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    (problem,) = check(compose("compile=default", "trainer.accelerator=cpu"))
+    assert said in problem
+    assert problem.endswith("or choose compile=off")
+    assert not check(compose("compile=off"))
+
+
 COMBINATIONS = [
     (["memory_format=channels_last", *VECTORS], "memory_format.name: channels_last is an order"),
     (["memory_format=channels_last", *TEXT, "blueprint=[lora]"], "and GPT has none"),
@@ -105,7 +123,10 @@ COMBINATIONS = [
     (["data=cifar10", "data_root=/no/such"], "data: no CIFAR-10 in /no/such"),
     (["data=shakespeare", "host=gpt", "task=language_modelling", "slots=blocks"], "data: no file"),
     (["compile=default", "compile.backend=inductr"], "did you mean 'inductor'?"),
-    (["compile=default", "compile.fullgraph=true", "incubation=ste"], "compile: "),
+    (
+        ["compile=default", "compile.scope=whole", "compile.fullgraph=true", "incubation=ste"],
+        "choose compile.scope=blocks or incubation=shadow",
+    ),
     (["trainer.precision=16-mixed"], "trainer.precision: '16-mixed' came, but half precision"),
     (["trainer.devices=0"], "trainer: `Trainer(devices=0)`"),
     (["trainer.strategy=ddpp"], "trainer: You selected an invalid strategy name"),

@@ -33,7 +33,7 @@ LIFE = (
 )
 
 
-def states(folder: Path, ranks: int) -> list[dict[str, torch.Tensor]]:
+def states(folder: Path, ranks: int, *more: str) -> list[dict[str, torch.Tensor]]:
     """Train in ``ranks`` processes on batches of 16 in all; the weights of each rank."""
     (folder / "witness.py").write_text(WITNESS)
     overrides = [
@@ -48,6 +48,7 @@ def states(folder: Path, ranks: int) -> list[dict[str, torch.Tensor]]:
         "optimizer=sgd",
         "+callbacks.witness={_target_: witness.Witness}",
         *("callbacks.progress=null", "report=false", "test=false"),
+        *more,
     ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "kasmina", *overrides]
@@ -57,10 +58,26 @@ def states(folder: Path, ranks: int) -> list[dict[str, torch.Tensor]]:
     return [torch.load(folder / name, weights_only=True) for name in names]
 
 
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tensor]:
+    """What one eager process ends with."""
+    (state,) = states(tmp_path_factory.mktemp("alone"), 1)
+    return state
+
+
+COMPILED = ("compile=default", "compile.backend=aot_eager")
+
+
 @pytest.mark.slow
-def test_two_ranks_grow_and_prune_as_one_process_does(tmp_path: Path) -> None:
-    first, second = states(tmp_path, 2)
-    (alone,) = states(tmp_path, 1)
+@pytest.mark.parametrize(
+    "how",
+    [(), COMPILED, (*COMPILED, "compile.scope=whole")],
+    ids=["eager", "blocks", "whole"],
+)
+def test_two_ranks_grow_and_prune_as_one_process_does(
+    how: tuple[str, ...], alone: dict[str, torch.Tensor], tmp_path: Path
+) -> None:
+    first, second = states(tmp_path, 2, *how)
     assert any("layers/0.seed" in name for name in first)
     assert not any("layers/1.seed" in name for name in first)
     assert list(first) == list(second) == list(alone)

@@ -5,8 +5,9 @@ host's class, its code and its own ``state_dict`` keys are what they were.
 """
 
 import fnmatch
+import functools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -38,7 +39,12 @@ class Grafted(nn.Module):
     Attributes:
         host: the module that was given.
         slots: a ``SeedSlot`` a site, the name's dots written as slashes.
+        compile_seed: how the body of a seed is compiled that comes to live here.
+        begin_step: called before a forward that is no look at another network.
     """
+
+    compile_seed: Callable[[nn.Module], None] | None = None
+    begin_step: Callable[[], None] | None = None
 
     def __init__(self, host: nn.Module, slots: Sequence[SeedSlot]) -> None:
         super().__init__()
@@ -58,6 +64,8 @@ class Grafted(nn.Module):
                 blended in at this alpha, whatever its stage (0 takes it out).
         """
         if not alphas:
+            if self.begin_step is not None:
+                self.begin_step()
             return self.host(*args, **kwargs)
         with self._seen_at(alphas):
             return self.host(*args, **kwargs)
@@ -87,13 +95,20 @@ class Grafted(nn.Module):
         slots = [self.slot(name) for name in alphas]
         kept = [(slot.alpha, slot.route) for slot in slots]
         for slot, alpha in zip(slots, alphas.values(), strict=True):
-            slot.alpha = torch.full_like(slot.alpha, alpha)
+            slot.alpha = _constant(alpha, slot.alpha.dtype, slot.alpha.device)
             slot.route = "host" if slot.seed is None else "blend"
         try:
             yield
         finally:
             for slot, (alpha_kept, route) in zip(slots, kept, strict=True):
                 slot.alpha, slot.route = alpha_kept, route
+
+
+@functools.lru_cache(maxsize=256)
+def _constant(alpha: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Never filled anew: CUDA graphs hold on to the address of a buffer."""
+    with torch.inference_mode(False):  # made in a validation, it may be saved for a backward later
+        return torch.full((), alpha, dtype=dtype, device=device)
 
 
 def graft(

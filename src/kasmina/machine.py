@@ -4,9 +4,11 @@ import importlib.util
 import logging
 import os
 import shutil
+import sysconfig
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -118,9 +120,24 @@ def compiler(values: Mapping[str, Any]) -> Iterator[str]:
     possible = torch.compiler.list_backends(exclude_tags=())
     if options["backend"] not in possible:
         yield f"compile.backend: {unknown('backend', options['backend'], possible)}"
-    wants_one = options["backend"] == "inductor" and device_of(values["trainer"]) == "cpu"
-    if wants_one and "CXX" not in os.environ and not any(map(shutil.which, _COMPILERS)):
-        yield "compile.backend: inductor needs a C++ compiler on a CPU; possible: compile=off"
+    elif options["backend"] == "inductor":
+        lacks = _toolchain(device_of(values["trainer"]))
+        if lacks:
+            yield f"compile.backend: inductor needs {lacks}, or choose compile=off"
+
+
+def _toolchain(device: str) -> str | None:
+    """What inductor lacks on this machine, and how to come by it."""
+    chosen = os.environ.get("CXX")
+    if device == "cuda" and importlib.util.find_spec("triton") is None:
+        return "Triton on a GPU: pip install triton"
+    if chosen and shutil.which(chosen.split()[0]) is None:
+        return f"a C++ compiler, and CXX={chosen} is none: unset it or set it to one"
+    if not chosen and not any(map(shutil.which, _COMPILERS)):
+        return "a C++ compiler: install g++ or clang++ (Debian, Ubuntu: apt install g++)"
+    if not (Path(sysconfig.get_path("include")) / "Python.h").is_file():
+        return "the headers of Python: install them (Debian, Ubuntu: apt install python3-dev)"
+    return None
 
 
 def loggers(values: Mapping[str, Any]) -> Iterator[str]:

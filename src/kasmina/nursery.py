@@ -38,7 +38,7 @@ def germinate(
         # torch.manual_seed would set the generators of all accelerators as well
         torch.default_generator.manual_seed(derive(run_seed, slot.site.name, slot.births))
         seed = build_seed(slot.site, blueprint=blueprint, operator=operator)
-    slot.germinate(like_host(seed, model.host))
+    slot.germinate(adopt(seed, model))
     return slot
 
 
@@ -57,6 +57,14 @@ def check_fit(blueprint: Recipe, site: Site) -> None:
             f"blueprint {blueprint.name!r} transforms {' or '.join(kinds)}; "
             f"slot {site.name!r} passes a {site.kind}"
         )
+
+
+def adopt(seed: Seed, model: Grafted) -> Seed:
+    """The seed as the model has its own modules: like the host, and compiled where it is."""
+    seed = like_host(seed, model.host)
+    if model.compile_seed is not None:
+        model.compile_seed(seed.body)
+    return seed
 
 
 def like_host(seed: Seed, host: nn.Module) -> Seed:

@@ -5,10 +5,9 @@ from dataclasses import asdict
 from typing import Any
 
 import torch
-from torch import nn
 
 from kasmina.graft import Grafted
-from kasmina.nursery import build_seed, like_host
+from kasmina.nursery import adopt, build_seed
 from kasmina.ramp import Ramp
 from kasmina.recipe import Recipe
 from kasmina.rng import undisturbed
@@ -41,7 +40,7 @@ def restore(model: Grafted, saved: dict[str, Any]) -> None:
         raise ValueError(
             f"the checkpoint has slots at {sorted(saved['slots'])}, the model at {sorted(present)}"
         )
-    states = [_rebuild(slot, saved["slots"][slot.site.name], model.host) for slot in model]
+    states = [_rebuild(slot, saved["slots"][slot.site.name], model) for slot in model]
     for slot, (stage, seed, ramp) in zip(model, states, strict=True):
         state = saved["slots"][slot.site.name]
         slot.seed = None if seed is None else seed.train(slot.training)
@@ -63,7 +62,7 @@ def _describe(slot: SeedSlot) -> dict[str, Any]:
 
 
 def _rebuild(
-    slot: SeedSlot, saved: dict[str, Any], host: nn.Module
+    slot: SeedSlot, saved: dict[str, Any], model: Grafted
 ) -> tuple[Stage, Seed | None, Ramp | None]:
     stage = Stage(saved["stage"])
     ramp = None if saved["ramp"] is None else Ramp(**saved["ramp"])
@@ -72,7 +71,7 @@ def _rebuild(
     blueprint, operator = (Recipe.of(**saved["seed"][part]) for part in ("blueprint", "operator"))
     with undisturbed(_CPU), _CPU:
         seed = build_seed(slot.site, blueprint=blueprint, operator=operator)
-    return stage, like_host(seed, host), ramp
+    return stage, adopt(seed, model), ramp
 
 
 def _saved(recipe: Recipe) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 from lightning import LightningModule, Trainer
 
 from kasmina.callbacks.base import Batch, GrowthCallback, growing
+from kasmina.callbacks.compile_log import CompileLog
 from kasmina.flops import StepCost, few, step_cost
 from kasmina.lit import GrowingModule
 from kasmina.stage import Event, Stage
@@ -13,7 +14,8 @@ from kasmina.surgery import Change
 
 
 class Ledger(GrowthCallback):
-    """FLOPs of host, seeds, incubation and evaluation, and of every single seed; wall time.
+    """FLOPs of host, seeds, incubation and evaluation, and of every single seed; wall time, and
+    what the compiler did after each change.
 
     A step is counted once for each structure of the network and multiplied by samples. What went
     to a seed stays on the bill when the seed is pruned.
@@ -23,12 +25,25 @@ class Ledger(GrowthCallback):
         self.flops = {"host": 0.0, "seeds": 0.0, "incubation": 0.0, "evaluation": 0.0}
         self.wall_s = 0.0
         self.seeds: list[dict[str, Any]] = []
+        self.compiling = CompileLog()
         self._cost: StepCost | None = None
         self._since = 0.0
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """The clock runs from here."""
         self._since = time.monotonic()
+        self.compiling.start()
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """The compiler's work after the end is not training's."""
+        if stage == "fit":
+            self.compiling.stop()
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        """Nor is what comes after a run that failed."""
+        self.compiling.stop()
 
     def on_train_batch_end(
         self,
@@ -74,6 +89,7 @@ class Ledger(GrowthCallback):
     def on_change(self, trainer: Trainer, module: GrowingModule, tick: int, change: Change) -> None:
         """Another structure has another price; births and ends are noted."""
         self._cost = None
+        self.compiling.on_change(tick, f"{change.site} {change.event}")
         if change.event == Event.GERMINATE:
             entry = {"site": change.site, "blueprint": change.blueprint, "germinated_tick": tick}
             self.seeds.append({**entry, "fate": "open", "flops": 0.0})
@@ -96,7 +112,12 @@ class Ledger(GrowthCallback):
         """The bill, as plain values."""
         lost = sum(seed["flops"] for seed in self.seeds if seed["fate"] == "pruned")
         flops = {**self.flops, "total": self.total, "pruned_seeds": lost}
-        return {"flops": flops, "wall_s": {"fit": self.elapsed}, "seeds": self.seeds}
+        return {
+            "flops": flops,
+            "wall_s": {"fit": self.elapsed},
+            "seeds": self.seeds,
+            "compile": self.compiling.report(),
+        }
 
     def _price(self, module: GrowingModule, batch: Batch) -> StepCost:
         if self._cost is None:
@@ -108,13 +129,19 @@ class Ledger(GrowthCallback):
 
     def state_dict(self) -> dict[str, Any]:
         """The bill so far."""
-        return {"flops": dict(self.flops), "wall_s": self.elapsed, "seeds": list(self.seeds)}
+        return {
+            "flops": dict(self.flops),
+            "wall_s": self.elapsed,
+            "seeds": list(self.seeds),
+            "compile": self.compiling.state_dict(),
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on charging."""
         self.flops = dict(state_dict["flops"])
         self.wall_s = state_dict["wall_s"]
         self.seeds = [dict(seed) for seed in state_dict["seeds"]]
+        self.compiling.load_state_dict(state_dict.get("compile", []))
 
 
 def _samples(batch: Batch, trainer: Trainer) -> int:

@@ -1,0 +1,73 @@
+"""Timings that compare: every case runs once a round, in an order that turns, so that what slows
+the machine down slows all cases alike. Compare cases by the ratios within rounds."""
+
+import gc
+import itertools
+import statistics
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from torch.utils.benchmark import Timer
+
+Case = Callable[[], object]
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Median and quartiles of a sample."""
+
+    median: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.median:.3g} [{self.low:.3g}, {self.high:.3g}]"
+
+
+def interleave(
+    cases: Mapping[str, Case],
+    *,
+    rounds: int = 15,
+    number: int = 1,
+    warmup: int = 2,
+    progress: Progress | None = None,
+) -> dict[str, list[float]]:
+    """Seconds that one call of each case takes, a value a round.
+
+    The order of the cases turns by one from round to round. CUDA is waited for, and the garbage
+    collector waits (``torch.utils.benchmark.Timer``).
+
+    Args:
+        cases: what to time, by name.
+        rounds: measurements of each case.
+        number: calls in one measurement.
+        warmup: calls of each case before the first measurement; compilers compile there.
+        progress: told the rounds done and the rounds in all.
+    """
+    for case in cases.values():
+        for _ in range(warmup):
+            case()
+    timers = [(name, Timer("case()", globals={"case": case})) for name, case in cases.items()]
+    seconds: dict[str, list[float]] = {name: [] for name in cases}
+    gc.collect()
+    for done in range(rounds):
+        turn = done % len(timers)
+        for name, timer in itertools.chain(timers[turn:], timers[:turn]):
+            seconds[name].append(timer.timeit(number).mean)
+        if progress is not None:
+            progress(done + 1, rounds)
+    return seconds
+
+
+def ratio(case: list[float], base: list[float]) -> Spread:
+    """Of ``case`` to ``base``, round by round."""
+    return spread([a / b for a, b in zip(case, base, strict=True)])
+
+
+def spread(values: list[float]) -> Spread:
+    """Median and quartiles; a single value is all three."""
+    if len(values) == 1:
+        return Spread(values[0], values[0], values[0])
+    low, median, high = statistics.quantiles(values, n=4, method="inclusive")
+    return Spread(median, low, high)
