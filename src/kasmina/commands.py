@@ -1,4 +1,4 @@
-"""The commands beside training: ``eval``, ``report``, ``list``, ``check``."""
+"""The commands beside training: ``eval``, ``report``, ``list``, ``check``, ``bench``."""
 
 import logging
 from argparse import Namespace
@@ -18,6 +18,7 @@ usage:
   kasmina report RUN...        one HTML file about one run or several
   kasmina list WHAT            hosts, blueprints, sites, controllers, attention, experiments
   kasmina check [overrides]    hold the contract against blueprints, your own included
+  kasmina bench                what growth costs on this machine, in time and memory
 
 examples:
   kasmina experiment=digits_grow
@@ -151,7 +152,20 @@ def _check(known: Namespace) -> None:
     check_blueprints(known.overrides)
 
 
+def _bench_parser() -> Parser:
+    from kasmina.benchmark import parser
+
+    return parser()
+
+
+def _bench(known: Namespace) -> None:
+    from kasmina.benchmark import answer
+
+    answer(known)
+
+
 _COMMANDS: dict[str, tuple[Callable[[], Parser], Answer]] = {
+    "bench": (_bench_parser, _bench),
     "check": (_check_parser, _check),
     "eval": (_eval_parser, _eval),
     "list": (_list_parser, _list),

@@ -1,14 +1,17 @@
 """Memory that a call allocates, as torch's own allocators count it."""
 
+import gc
 import json
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch.profiler import ProfilerActivity, profile
+
+_CPU = 0  # the profiler's number of the device
 
 
 @dataclass(frozen=True)
@@ -28,28 +31,30 @@ def memory_of(call: Callable[[], object], device: torch.device | str = "cpu") ->
     """What one ``call`` allocates on ``device``; call it once before, to warm caches."""
     if torch.device(device).type == "cuda":
         return _cuda(call)
+    gc.collect()
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True, acc_events=True) as seen:
         call()
-    return _read(list(_allocations(seen)))
+    return _read(_allocations(seen))
 
 
-def _allocations(seen: profile) -> Iterator[int]:
+def _allocations(seen: profile) -> list[dict[str, Any]]:
+    """Bytes of each allocation or release, and what the process held after it."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "trace.json"
         seen.export_chrome_trace(str(path))
         events: list[dict[str, Any]] = json.loads(path.read_text())["traceEvents"]
     instants = [event for event in events if event.get("name") == "[memory]"]
-    for event in sorted(instants, key=lambda event: event["ts"]):
-        if event["args"]["Device Type"] == 0:
-            yield int(event["args"]["Bytes"])
+    instants.sort(key=lambda event: event["ts"])
+    return [event["args"] for event in instants if event["args"]["Device Type"] == _CPU]
 
 
-def _read(changes: list[int]) -> Memory:
-    held = peak = 0
-    for change in changes:
-        held += change
-        peak = max(peak, held)
-    return Memory(sum(change for change in changes if change > 0), peak)
+def _read(events: list[dict[str, Any]]) -> Memory:
+    if not events:
+        return Memory(0, 0)
+    start = events[0]["Total Allocated"] - events[0]["Bytes"]
+    most = max(event["Total Allocated"] for event in events)
+    allocated = sum(event["Bytes"] for event in events if event["Bytes"] > 0)
+    return Memory(int(allocated), max(0, int(most - start)))
 
 
 def _cuda(call: Callable[[], object]) -> Memory:

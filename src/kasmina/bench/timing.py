@@ -2,12 +2,12 @@
 the machine down slows all cases alike. Compare cases by the ratios within rounds."""
 
 import gc
-import itertools
 import statistics
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from time import perf_counter
 
-from torch.utils.benchmark import Timer
+import torch
 
 Case = Callable[[], object]
 Progress = Callable[[int, int], None]
@@ -35,8 +35,8 @@ def interleave(
 ) -> dict[str, list[float]]:
     """Seconds that one call of each case takes, a value a round.
 
-    The order of the cases turns by one from round to round. CUDA is waited for, and the garbage
-    collector waits (``torch.utils.benchmark.Timer``).
+    The order of the cases turns by one from round to round. An accelerator is waited for, and
+    garbage is collected between rounds only.
 
     Args:
         cases: what to time, by name.
@@ -48,16 +48,36 @@ def interleave(
     for case in cases.values():
         for _ in range(warmup):
             case()
-    timers = [(name, Timer("case()", globals={"case": case})) for name, case in cases.items()]
     seconds: dict[str, list[float]] = {name: [] for name in cases}
-    gc.collect()
+    names = list(cases)
     for done in range(rounds):
-        turn = done % len(timers)
-        for name, timer in itertools.chain(timers[turn:], timers[:turn]):
-            seconds[name].append(timer.timeit(number).mean)
+        gc.collect()
+        turn = done % len(names)
+        for name in names[turn:] + names[:turn]:
+            seconds[name].append(_time(cases[name], number))
         if progress is not None:
             progress(done + 1, rounds)
     return seconds
+
+
+def _time(case: Case, number: int) -> float:
+    """Seconds a call. ``torch.utils.benchmark.Timer`` would call twice more to warm up, and set
+    one thread, for which a compiled case is compiled anew."""
+    gc.disable()
+    try:
+        _wait()
+        started = perf_counter()
+        for _ in range(number):
+            case()
+        _wait()
+        return (perf_counter() - started) / number
+    finally:
+        gc.enable()
+
+
+def _wait() -> None:
+    if torch.accelerator.is_available():
+        torch.accelerator.synchronize()
 
 
 def ratio(case: list[float], base: list[float]) -> Spread:
