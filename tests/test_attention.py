@@ -1,5 +1,6 @@
 """Every backend computes what the formula says, from one layout of parameters."""
 
+from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 from torch import Tensor
+from torch.profiler import ProfilerActivity, profile
 
 from kasmina.attention import BACKENDS, SelfAttention, attend, require, runnable
 
@@ -14,6 +16,8 @@ CONF = Path(__file__).parents[1] / "conf" / "attention"
 DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
 # largest error against float64, as a share of the largest value
 TOLERANCE = {torch.float32: 5e-6, torch.bfloat16: 2e-2}
+# largest difference to math in the same dtype, as a share of the largest value
+AGREEMENT = {torch.float32: 1e-6, torch.bfloat16: 1e-2}
 
 pytestmark = pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
 
@@ -99,21 +103,60 @@ def test_weights_move_between_all_backends(saved: str, loaded: str) -> None:
     assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
 
 
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("how", ["eager", "compiled"])
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("dtype", AGREEMENT)
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_it_compiles_into_one_graph(backend: str) -> None:
-    training = backend != "flex"
-    skip_unless_runnable(backend, "cpu", training=training)
-    attention, x = SelfAttention(32, 4, backend=backend), torch.randn(2, 9, 32)
-    compiled = torch.compile(attention, fullgraph=True, backend="aot_eager")
+def test_every_backend_agrees_with_math(
+    backend: str, dtype: torch.dtype, training: bool, how: str, device: str
+) -> None:
+    skip_unless_runnable(backend, device, training=training, dtype=dtype)
+    other = SelfAttention(32, 4, backend=backend).to(device, dtype)
+    math = SelfAttention(32, 4, backend="math").to(device, dtype)
+    other.load_state_dict(math.state_dict(), strict=True)
+    x = torch.randn(2, 9, 32, device=device, dtype=dtype, requires_grad=training)
+    if how == "compiled":
+        torch.compiler.reset()  # one function has room for few graphs
+        other.compile(fullgraph=True, backend="aot_eager")
     with torch.set_grad_enabled(training):
-        eager, out = attention(x), compiled(x)
-    torch.testing.assert_close(out, eager)
+        expected, came = math(x), other(x)
+    assert error(came, expected.double().cpu()) <= AGREEMENT[dtype]
     if training:
-        weights = list(attention.parameters())
-        torch.testing.assert_close(
-            torch.autograd.grad(out.square().sum(), weights),
-            torch.autograd.grad(eager.square().sum(), weights),
-        )
+        pairs = zip(gradients(other, came, x), gradients(math, expected, x), strict=True)
+        assert max(error(one, two.double().cpu()) for one, two in pairs) <= AGREEMENT[dtype]
+
+
+def gradients(attention: SelfAttention, out: Tensor, x: Tensor) -> tuple[Tensor, ...]:
+    return torch.autograd.grad(out.square().sum(), [x, *attention.parameters()])
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_heads_merge_without_a_copy_where_the_backends_layout_allows(
+    backend: str, device: str
+) -> None:
+    dtype = torch.float32 if device == "cpu" else torch.bfloat16
+    skip_unless_runnable(backend, device, training=False, dtype=dtype)
+    attention = SelfAttention(32, 4, backend=backend).to(device, dtype)
+    x, met = torch.randn(2, 9, 32, device=device, dtype=dtype), []
+    attention.proj.register_forward_pre_hook(lambda _, inputs: met.append(inputs[0]))
+    with torch.no_grad():
+        q, k, v = attention.qkv(x).unflatten(-1, (3, 4, -1)).transpose(1, 3).unbind(2)
+        alone = clones(lambda: attend(q, k, v, backend=backend, causal=True))
+        copies = clones(lambda: attention(x)) - alone
+    assert met[0].is_contiguous()
+    if device == "cpu":
+        assert copies == (backend == "math")
+    elif backend in {"auto", "flash", "efficient", "cudnn"}:
+        assert copies == 0
+
+
+def clones(call: Callable[[], Tensor]) -> int:
+    call()  # what is compiled or probed once is not counted
+    with profile(activities=[ProfilerActivity.CPU], acc_events=True) as seen:
+        call()
+    return sum(event.name == "aten::clone" for event in seen.events() or ())
 
 
 def test_attention_takes_any_number_of_tokens_and_heads() -> None:

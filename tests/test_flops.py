@@ -137,6 +137,19 @@ def test_attention_is_counted() -> None:
     assert counted.main == 3 * linear + attention + 5 * attention / 2  # torch: five in backward
 
 
+def test_flex_attention_is_counted_as_what_it_computes() -> None:
+    """It has no count of its own, and one that fails spoils it for the whole process."""
+    torch.manual_seed(0)
+    tokens = torch.zeros(2, 8, dtype=torch.long)
+
+    def of(backend: str) -> StepCost:
+        host = GPT(vocab_size=5, context=8, depth=1, width=8, num_heads=2, backend=backend)
+        model = graft(host, ["blocks.*"], tokens) if backend == "auto" else Grafted(host, [])
+        return step_cost(model, Shadow(), tokens, lambda out: out.square().mean())
+
+    assert of("flex").main == of("auto").main
+
+
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("incubation", [Shadow(), StraightThrough(ridge=0.5)])
 @pytest.mark.parametrize("blend", OPERATORS)

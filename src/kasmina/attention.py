@@ -49,8 +49,8 @@ def attend(
         raise ValueError(unknown("attention backend", backend, BACKENDS))
     try:
         return _compute(q, k, v, backend=backend, causal=causal, dropout_p=dropout_p)
-    except RuntimeError:
-        training = torch.is_grad_enabled() and q.requires_grad
+    except (ImportError, RuntimeError):
+        training = torch.is_grad_enabled() and any(x.requires_grad for x in (q, k, v))
         require(backend, q.device, training=training, dtype=q.dtype, dropout_p=dropout_p)
         raise  # it does run here: something else went wrong
 
@@ -59,28 +59,13 @@ def _compute(
     q: Tensor, k: Tensor, v: Tensor, *, backend: str, causal: bool, dropout_p: float
 ) -> Tensor:
     if backend == "flex":
-        return _flex(q, k, v, causal=causal, dropout_p=dropout_p)
+        from kasmina.flex import attend_flex
+
+        return attend_flex(q, k, v, causal=causal, dropout_p=dropout_p)
     if backend == "auto":
         return F.scaled_dot_product_attention(q, k, v, is_causal=causal, dropout_p=dropout_p)
     with sdpa_kernel(_KERNELS[backend]):
         return F.scaled_dot_product_attention(q, k, v, is_causal=causal, dropout_p=dropout_p)
-
-
-def _flex(q: Tensor, k: Tensor, v: Tensor, *, causal: bool, dropout_p: float) -> Tensor:
-    from torch.nn.attention.flex_attention import create_block_mask, flex_attention
-
-    if dropout_p > 0.0:
-        raise NotImplementedError("FlexAttention has no dropout")
-    if q.device.type == "cpu" and torch.is_grad_enabled() and q.requires_grad:
-        raise NotImplementedError("FlexAttention has no backward on a CPU")
-    if not causal:
-        return flex_attention(q, k, v)
-    mask = create_block_mask(_past, None, None, q.shape[2], k.shape[2], device=q.device)
-    return flex_attention(q, k, v, block_mask=mask)
-
-
-def _past(batch: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
-    return query >= key
 
 
 class SelfAttention(nn.Module):

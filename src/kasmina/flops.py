@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
+from kasmina.attention import SelfAttention
 from kasmina.graft import Grafted, call
 from kasmina.incubation import Incubation
 from kasmina.rng import undisturbed
@@ -61,7 +62,7 @@ def step_cost(
         inputs: a batch of inputs as the model takes it; what ``few`` leaves of it is enough.
         loss_of: the task loss of what the model returns for these inputs.
     """
-    twin = copy.deepcopy(model).train()
+    twin = _countable(copy.deepcopy(model)).train()
     device = next((p.device for p in twin.parameters()), torch.device("cpu"))
     with undisturbed(device), torch.enable_grad():
         whole, _ = _count(twin, lambda: _total(twin, incubation, inputs, loss_of))
@@ -81,6 +82,14 @@ def step_cost(
         seeds={site: inside / samples for site, inside in seeds.items()},
         looks={site: forward / samples for site, forward in looks.items()},
     )
+
+
+def _countable(model: Grafted) -> Grafted:
+    """FlexAttention cannot be counted; the other backends compute the same."""
+    for module in model.modules():
+        if isinstance(module, SelfAttention) and module.backend == "flex":
+            module.backend = "auto"
+    return model
 
 
 def _look(model: Grafted, inputs: Any, site: str) -> float:
