@@ -131,7 +131,6 @@ COMBINATIONS = [
     (["trainer.devices=0"], "trainer: `Trainer(devices=0)`"),
     (["trainer.strategy=ddpp"], "trainer: You selected an invalid strategy name"),
     (["threads=0"], "threads: at least 1"),
-    (["trainer=ddp_sim", "incubation.interval=2"], "incubation.interval: DDP waits"),
     (["trainer.limit_val_batches=0"], "0 leaves the controller blind"),
     (["ramp.ticks=0"], "ramp: a ramp takes at least 1 tick, not 0"),
     (["incubation=ste", "incubation.ridge=-1"], "incubation: a ridge is at least 0, not -1"),

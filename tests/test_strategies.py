@@ -45,6 +45,7 @@ def states(folder: Path, ranks: int, *more: str) -> list[dict[str, torch.Tensor]
         "trainer.precision=64-true",
         "controller.pace=null",
         "ramp.ticks=1",
+        "incubation.interval=2",  # DDP has seeds without a gradient in every other step
         "optimizer=sgd",
         "+callbacks.witness={_target_: witness.Witness}",
         *("callbacks.progress=null", "report=false", "test=false"),

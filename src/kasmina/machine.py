@@ -48,17 +48,6 @@ def threads(values: Mapping[str, Any]) -> Iterator[str]:
         yield f"threads: at least 1, or null for torch's own choice; {values['threads']} came"
 
 
-def shadow_over_ranks(values: Mapping[str, Any]) -> Iterator[str]:
-    """Steps without a shadow pass, where DDP waits for the gradient of every parameter."""
-    strategy = values["trainer"].get("strategy")
-    rare = values["incubation"].get("interval", 1) > 1
-    if rare and isinstance(strategy, Mapping) and not strategy.get("find_unused_parameters"):
-        yield (
-            "incubation.interval: DDP waits for seeds in steps without a shadow pass; choose 1, or "
-            "+trainer.strategy.find_unused_parameters=true"
-        )
-
-
 def validation(values: Mapping[str, Any]) -> Iterator[str]:
     """A controller that decides on measures, in a run that takes none."""
     grows = not values["controller"][TARGET].endswith(".NoGrowth")

@@ -131,7 +131,6 @@ RULES: tuple[Rule, ...] = (
     memory_format,
     machine.threads,
     machine.validation,
-    machine.shadow_over_ranks,
     machine.attention_backend,
     machine.trainer_options,
     machine.compiler,

@@ -7,8 +7,11 @@ anew after every change of the set.
 
 from typing import Any
 
-from lightning import Trainer
+from lightning import LightningModule, Trainer
 from lightning.pytorch.strategies import DDPStrategy
+
+from kasmina.lit import GrowingModule
+from kasmina.stage import Stage
 
 
 class GrowingDDP(DDPStrategy):
@@ -20,11 +23,27 @@ class GrowingDDP(DDPStrategy):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
+        self._own_options = dict(self._ddp_kwargs)
+
+    def configure_ddp(self) -> None:
+        """Wrap; in steps without a shadow pass, DDP must not wait for the seeds in training."""
+        options = {**self._own_options}
+        if _rests(self.lightning_module):
+            options["find_unused_parameters"] = True
+        self._ddp_kwargs = options
+        super().configure_ddp()
 
     def commit_topology(self) -> None:
         """Wrap the changed module anew; rank 0's parameters and buffers are sent to all ranks."""
         self.model = self.lightning_module  # the old wrapper goes, and its hooks with it
         self.configure_ddp()
+
+
+def _rests(module: LightningModule | None) -> bool:
+    """Whether seeds are in training that not every step trains."""
+    if not isinstance(module, GrowingModule) or not module.model.at(Stage.TRAINING):
+        return False
+    return module.incubation.interval > 1
 
 
 def commit_topology(trainer: Trainer) -> None:
