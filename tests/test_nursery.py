@@ -23,7 +23,7 @@ from toys import (
 )
 
 from kasmina.graft import Grafted, graft
-from kasmina.nursery import build_seed, germinate, like_host, plant, sizes
+from kasmina.nursery import build_seed, germinate, in_channels_last, like_host, plant, sizes
 from kasmina.recipe import Recipe
 from kasmina.site import Site
 from kasmina.stage import IllegalMove, Stage
@@ -115,6 +115,18 @@ def test_a_newborn_takes_the_device_of_the_host() -> None:
     seed = build_seed(Site.of("x", (2, 4)), blueprint=recipe(Plain), operator=operator("Gate"))
     host = nn.Linear(4, 4, device="meta")
     assert {p.device.type for p in like_host(seed, host).parameters()} == {"meta"}
+
+
+@pytest.mark.parametrize("in_channels", [1, 3])
+@pytest.mark.parametrize(
+    ("memory_format", "expected"),
+    [(torch.contiguous_format, False), (torch.channels_last, True)],
+)
+def test_the_hosts_memory_format_is_read_off_its_strides(
+    in_channels: int, memory_format: torch.memory_format, expected: bool
+) -> None:
+    host = nn.Conv2d(in_channels, 4, 3).to(memory_format=memory_format)  # type: ignore[call-overload]
+    assert in_channels_last(host) is expected
 
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])

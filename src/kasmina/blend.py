@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import Function
 
+from kasmina.layout import spatial_mean
 from kasmina.site import Site
 
 _OPEN = 2.0  # a newborn gate lets sigmoid(2) = 88 % through and still has a slope to learn from
@@ -99,7 +100,7 @@ class Gate(nn.Module):
     def openness(self, h: Tensor) -> Tensor:
         """g(h), broadcastable to h: (N, 1, 1, 1), (N, T, 1) or (N, 1)."""
         if self.kind == "map":
-            return torch.sigmoid(self.score(h.mean(dim=(2, 3))))[:, :, None, None]
+            return torch.sigmoid(self.score(spatial_mean(h)))[:, :, None, None]
         return torch.sigmoid(self.score(h))
 
     def forward(self, h: Tensor, z: Tensor, alpha: Tensor) -> Tensor:

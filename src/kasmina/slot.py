@@ -9,6 +9,7 @@ depends on its value.
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kasmina.blend import Add, host_value, seed_value
@@ -116,7 +117,7 @@ class SeedSlot(nn.Module):
         with undisturbed(h.device):
             mixed = seed(still, torch.ones_like(self.alpha))
         power = still.float().square().mean().clamp_min(1e-12)
-        self.penalty = (mixed - still).float().square().mean() / power
+        self.penalty = F.mse_loss(mixed.float(), still.float()) / power
         return host_value(h, mixed)
 
     def _enter(self, stage: Stage) -> None:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from kasmina.blueprints.parts import hidden_width, silent
+from kasmina.layout import spatial_mean
 from kasmina.site import Kind, Site
 
 
@@ -36,6 +37,6 @@ class SqueezeExcite(nn.Module):
         self.excite = silent(nn.Linear(hidden, site.width))
 
     def forward(self, h: Tensor) -> Tensor:
-        hidden = nn.functional.silu(self.squeeze(h.mean((2, 3))))
+        hidden = nn.functional.silu(self.squeeze(spatial_mean(h)))
         factor = 2 * torch.sigmoid(self.excite(hidden))
         return h * factor[:, :, None, None]

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 
 from torch import Tensor, nn
 
+from kasmina.layout import spatial_mean
 from kasmina.suggest import unknown
 
 Norm = Literal["batch", "group"]
@@ -118,4 +119,4 @@ class ConvNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         for stage in self.stages:
             x = stage(x)
-        return self.head(x.mean((2, 3)))
+        return self.head(spatial_mean(x))
