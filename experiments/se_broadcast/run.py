@@ -148,7 +148,7 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     axis.set_yticks(range(len(names)), names)
     axis.invert_yaxis()
     axis.set_xlabel("time of expand_as / time of broadcasting")
-    axis.set_title("SE seed, forward and backward: expand_as and broadcasting")
+    axis.set_title("SE seed: expand_as over broadcasting")
     figure.tight_layout()
     figure.savefig(path, dpi=110)
     plt.close(figure)
