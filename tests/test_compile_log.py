@@ -13,6 +13,8 @@ from kasmina.callbacks.base import the
 from kasmina.callbacks.compile_log import CompileLog
 from kasmina.callbacks.ledger import Ledger
 from kasmina.compile_meter import CompileMeter
+from kasmina.report import summary_lines
+from kasmina.report.runs import read_run
 
 pytestmark = [  # what torch 2.13's compiler says about torch
     pytest.mark.filterwarnings(f"ignore:{said}")
@@ -115,3 +117,4 @@ def test_a_run_compiled_by_inductor_goes_through_lives(tmp_path: Path) -> None:
     assert summary["status"] == "finished"
     report = json.loads((folder / "ledger.json").read_text())["compile"]
     assert 2 <= report["graphs"] <= 12
+    assert any(line.startswith("compiled ") for line in summary_lines(read_run(folder)))

@@ -43,7 +43,7 @@ class Network:
 
 def convnet(*, quick: bool, device: str, layout: torch.memory_format) -> Network:
     """Three stages on colour images of 32 x 32 pixels."""
-    widths, count, size = ([8, 16], 4, 16) if quick else ([32, 64, 128], 32, 32)
+    widths, count, size = ([8, 16], 4, 16) if quick else ([16, 32, 64], 16, 32)
     images = torch.randn(count, 3, size, size, generator=torch.Generator().manual_seed(0))
     targets = (torch.arange(count) % _CLASSES).to(device)
 
@@ -64,9 +64,9 @@ def convnet(*, quick: bool, device: str, layout: torch.memory_format) -> Network
 
 def gpt(*, quick: bool, device: str, depth: int = 4) -> Network:
     """A transformer over characters."""
-    width, count, context = (16, 2, 16) if quick else (128, 8, 128)
+    width, count, context = (16, 2, 16) if quick else (64, 8, 64)
     if depth > 4 and not quick:
-        width, context = 64, 64
+        width, count, context = 32, 4, 32
     tokens = torch.randint(
         _VOCABULARY, (count, context + 1), generator=torch.Generator().manual_seed(0)
     ).to(device)

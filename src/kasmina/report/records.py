@@ -1,7 +1,7 @@
 """What a run folder says, as frozen records. FLOPs are counts of operations, not a rate."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -85,11 +85,12 @@ class SeedBill:
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """Where the FLOPs and the seconds went, by part, and by seed."""
+    """Where the FLOPs and the seconds went, by part, and by seed; what was compiled in all."""
 
     flops: Mapping[str, float]
     wall_s: Mapping[str, float]
     seeds: tuple[SeedBill, ...]
+    compiled: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

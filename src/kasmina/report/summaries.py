@@ -24,7 +24,15 @@ def read_ledger(path: Path) -> records.Ledger:
         flops=whole.part("flops").numbers(),
         wall_s=whole.part("wall_s").numbers(),
         seeds=tuple(map(_bill, seeds)),
+        compiled=_compiled(whole) if whole.values.get("compile") else {},
     )
+
+
+def _compiled(whole: Fields) -> dict[str, float]:
+    part = whole.part("compile")
+    if not part.values.get("graphs"):
+        return {}
+    return {key: part.number(key) for key in ("graphs", "breaks", "recompiles", "seconds")}
 
 
 def read_summary(path: Path) -> records.Summary:

@@ -72,6 +72,16 @@ def _compute(run: Run) -> list[tuple[str, str]]:
     return lines
 
 
+def _compiled(run: Run) -> list[tuple[str, str]]:
+    done = run.ledger.compiled
+    if not done:
+        return []
+    text = f"{units.plural(int(done['graphs']), 'graph')} in {units.seconds(done['seconds'])}"
+    if done["breaks"]:
+        text += f", {units.plural(int(done['breaks']), 'graph break')}"
+    return [("compiled", text)]
+
+
 def _places(run: Run) -> list[tuple[str, str]]:
     lines = [("run folder", str(run.folder))]
     lines += [
@@ -85,5 +95,5 @@ def _places(run: Run) -> list[tuple[str, str]]:
 
 
 _TELLERS: tuple[Callable[[Run], list[tuple[str, str]]], ...] = (
-    *(_outcome, _metrics, _size, _seeds, _compute, _places),
+    *(_outcome, _metrics, _size, _seeds, _compute, _compiled, _places),
 )
