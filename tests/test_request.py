@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from kasmina import hydra_api
@@ -84,6 +86,12 @@ def test_a_resumed_run_takes_its_overrides_then_the_new_ones_and_its_folder(tmp_
     ]
 
 
+def test_what_the_run_was_told_already_may_be_said_again(tmp_path):
+    folder = run_folder(tmp_path / "run", ["+mine=1", "seed=1"])
+    request = resumed(read(["+mine=1", "seed=1", f"resume={folder}"]))
+    assert request.overrides == ["+mine=1", "seed=1", *request.overrides[2:4]]
+
+
 def test_a_request_that_is_resumed_already_stays_as_it_is(tmp_path):
     folder = run_folder(tmp_path / "run", ["seed=1"])
     once = resumed(read([f"resume={folder}"]))
@@ -112,3 +120,54 @@ def test_a_run_without_a_checkpoint_cannot_be_resumed(tmp_path):
 def test_a_multirun_cannot_be_resumed(tmp_path):
     with pytest.raises(ConfigFaults, match="leave out -m"):
         resumed(read(["-m", f"resume={tmp_path}"]))
+
+
+def finished(folder, status):
+    (folder / "summary.json").write_text(f'{{"status": "{status}"}}')
+    return folder
+
+
+def saved_at(folder, seconds):
+    os.utime(folder / "checkpoints" / "last.ckpt", (seconds, seconds))
+    return folder
+
+
+def test_auto_goes_on_with_the_unfinished_run_of_these_overrides_that_saved_last(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    runs = tmp_path / "runs" / "mine"
+    asked = ["name=mine", "seed=3"]
+    saved_at(run_folder(runs / "a", asked), 100)
+    expected = saved_at(finished(run_folder(runs / "b", asked), "interrupted"), 200)
+    saved_at(finished(run_folder(runs / "c", asked), "finished"), 300)
+    saved_at(finished(run_folder(runs / "d", asked), "diverged"), 400)
+    saved_at(run_folder(runs / "e", ["name=mine", "seed=4"]), 500)
+    run_folder(runs / "f", asked, checkpoint=False)
+    request = resumed(read(["resume=auto", *asked]))
+    assert request.overrides == [f"resume='{expected}'", f"hydra.run.dir='{expected}'", *asked]
+    assert capsys.readouterr().err == f"resume=auto: goes on with {expected}\n"
+
+
+def test_auto_starts_afresh_and_says_so_where_nothing_is_unfinished(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    request = resumed(read(["resume=auto", "name=mine"]))
+    assert request.overrides == ["name=mine"]
+    said = capsys.readouterr().err
+    assert said.startswith("resume=auto: no unfinished run of this config in ")
+    assert said.count("\n") == 1
+
+
+def test_auto_looks_at_a_folder_that_is_named_and_at_no_other(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    saved_at(run_folder(tmp_path / "jobs" / "1", []), 200)
+    mine = run_folder(tmp_path / "jobs" / "2", [])
+    request = resumed(read(["resume=auto", "hydra.run.dir=jobs/2"]))
+    assert request.overrides[0] == f"resume='{mine}'"
+    request = resumed(read(["resume=auto", "hydra.run.dir=jobs/3"]))
+    assert request.overrides == ["hydra.run.dir=jobs/3"]
+
+
+def test_auto_leaves_a_wrong_config_to_the_check(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert resumed(read(["resume=auto", "host=no_such"])).overrides == ["host=no_such"]

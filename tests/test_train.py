@@ -42,6 +42,7 @@ FILES = {
     "summary.json",
     "checkpoints/best.ckpt",
     "checkpoints/last.ckpt",
+    "checkpoints/last-1.ckpt",
 }
 GROWS = (*FAST, "pace.keep_minimum=null", "trainer.max_epochs=7")
 
@@ -140,7 +141,7 @@ def test_a_run_that_diverges_stops_and_says_so(tmp_path: Path, monitor: str) -> 
 
 
 def test_a_loss_above_the_threshold_is_divergence_too(tmp_path: Path) -> None:
-    run(tmp_path, *VECTORS, "callbacks.divergence.divergence_threshold=0.01", "controller=none")
+    run(tmp_path, *VECTORS, "callbacks.governor.max_loss=0.01", "controller=none")
     assert load(tmp_path, "summary.json")["status"] == "diverged"
 
 

@@ -1,15 +1,14 @@
-"""Evaluate a checkpoint in a fresh process: the record says how its network is rebuilt."""
+"""Evaluate a checkpoint in a fresh process: the file says how its network is rebuilt."""
 
 from pathlib import Path
 from typing import Any
 
 import lightning as L
-import torch
 from omegaconf import OmegaConf
 
-from kasmina.assembly import make_module
+from kasmina import checkpoints
 from kasmina.data.base import DataModule
-from kasmina.lit import GrowingModule
+from kasmina.rebuild import config_of, restore
 from kasmina.recipe import build
 from kasmina.suggest import unknown
 
@@ -21,18 +20,19 @@ def evaluate(path: Path, split: str = "validation") -> dict[str, float]:
 
     Args:
         path: a run's folder (its best checkpoint is taken, its last where there is no best), or
-            a checkpoint inside one.
+            a checkpoint, which may lie anywhere.
         split: ``validation`` or ``test``.
 
     Raises:
-        ValueError: an unknown split, or no run or checkpoint at ``path``.
+        ValueError: an unknown split, no run or checkpoint at ``path``, or one that cannot be read.
     """
     if split not in SPLITS:
         raise ValueError(unknown("split", split, SPLITS))
     checkpoint = _checkpoint(path)
-    config = run_config(checkpoint.parent.parent)
+    saved = checkpoints.read(checkpoint)
+    config = config_of(saved) or run_config(checkpoint.parent.parent)
     data: DataModule = build(config["data"])
-    module = restore_module(config, data, checkpoint)
+    module = restore(saved, config, data)
     trainer = L.Trainer(
         accelerator=config["trainer"]["accelerator"],
         devices=1,
@@ -45,15 +45,6 @@ def evaluate(path: Path, split: str = "validation") -> dict[str, float]:
     ask = trainer.test if split == "test" else trainer.validate
     (metrics,) = ask(module, data, verbose=False)
     return {name: float(value) for name, value in metrics.items()}
-
-
-def restore_module(config: dict[str, Any], data: DataModule, checkpoint: Path) -> GrowingModule:
-    """The module of a checkpoint: its slots rebuilt first, then its weights loaded strictly."""
-    module = make_module({**config, "slots": {**config["slots"], "planted": None}}, data)
-    saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    module.on_load_checkpoint(saved)
-    module.load_state_dict(saved["state_dict"])
-    return module
 
 
 def run_config(folder: Path) -> dict[str, Any]:

@@ -1,7 +1,9 @@
 """What stands on the command line of a training: flags of Hydra's, overrides, and ``resume``."""
 
+import json
 import os
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,9 +15,11 @@ from kasmina.faults import ConfigFaults, UsageFaults
 from kasmina.suggest import nearest
 from kasmina.usage import Parser, one_of
 
-COMMANDS = ("check", "eval", "list", "report")
+COMMANDS = ("bench", "check", "eval", "list", "report")
 
-_RESUME = "resume="
+_RESUME, _AUTO, _RUN_DIR = "resume=", "auto", "hydra.run.dir="
+_SAVED = Path(".hydra") / "overrides.yaml"
+_DONE = {"finished", "diverged"}
 
 
 @dataclass(frozen=True)
@@ -121,6 +125,9 @@ def _no_override(text: str) -> str:
 def resumed(request: Request) -> Request:
     """With ``resume=<run folder>``, that run's overrides come first, and its folder is used.
 
+    With ``resume=auto`` it is the newest unfinished run of the same overrides; where there is none,
+    a new one starts. Either is said.
+
     Raises:
         ConfigFaults: the folder is no run's, or has nothing to go on from.
     """
@@ -129,16 +136,72 @@ def resumed(request: Request) -> Request:
         return request
     if request.multirun:
         raise ConfigFaults("resume: goes on with one run; leave out -m")
-    folder = Path(folders[-1].strip("'\"")).expanduser().resolve()
-    saved = folder / ".hydra" / "overrides.yaml"
-    if not saved.is_file():
-        raise ConfigFaults(f"resume: {folder} is no run folder: it has no .hydra/overrides.yaml")
-    if not (folder / "checkpoints" / "last.ckpt").is_file():
-        raise ConfigFaults(f"resume: {folder} has no checkpoints/last.ckpt to go on from")
-    first = [str(text) for text in OmegaConf.load(saved) if not _is_resume(str(text))]
     new = [text for text in request.overrides if not _is_resume(text)]
-    here = [f"{_RESUME}{_quoted(folder)}", f"hydra.run.dir={_quoted(folder)}"]
-    return replace(request, overrides=[*first, *here, *new])
+    if folders[-1] == _AUTO:
+        folder = _newest(replace(request, overrides=new))
+        if folder is None:
+            return replace(request, overrides=new)
+        first: list[str] = []
+    else:
+        folder = Path(folders[-1].strip("'\"")).expanduser().resolve()
+        first = _overrides_of(folder)
+    here = [f"{_RESUME}{_quoted(folder)}", f"{_RUN_DIR}{_quoted(folder)}"]
+    said_again = set(first)  # "+key=value" may not stand twice
+    return replace(
+        request, overrides=[*first, *here, *(text for text in new if text not in said_again)]
+    )
+
+
+def _overrides_of(folder: Path) -> list[str]:
+    saved = folder / _SAVED
+    if not saved.is_file():
+        raise ConfigFaults(f"resume: {folder} is no run folder: it has no {_SAVED}")
+    if not _checkpoints(folder):
+        raise ConfigFaults(f"resume: {folder} has no checkpoints/last.ckpt to go on from")
+    return [str(text) for text in OmegaConf.load(saved) if not _is_resume(str(text))]
+
+
+def _newest(request: Request) -> Path | None:
+    """The unfinished run of this config that saved last, among those where it would be put."""
+    try:
+        own = Path(hydra_api.compose(request.overrides, request.root).paths.run_dir).resolve()
+    except hydra_api.COMPOSITION_ERRORS:
+        return None  # what is wrong is said when the job is checked
+    named = any(text.startswith(_RUN_DIR) for text in request.overrides)
+    places = [own] if named else own.parent.glob("*")
+    found = [place for place in places if _is_unfinished(place, request.overrides)]
+    newest = max(
+        found, key=lambda run: max(c.stat().st_mtime for c in _checkpoints(run)), default=None
+    )
+    if newest is None:
+        _say(f"resume=auto: no unfinished run of this config in {own.parent}; a new one starts")
+    else:
+        _say(f"resume=auto: goes on with {newest}")
+    return newest
+
+
+def _is_unfinished(folder: Path, overrides: Sequence[str]) -> bool:
+    """Whether a folder is that of a run of these overrides that could go on."""
+    saved, summary = folder / _SAVED, folder / "summary.json"
+    if not saved.is_file() or not _checkpoints(folder):
+        return False
+    if summary.is_file() and json.loads(summary.read_text())["status"] in _DONE:
+        return False
+    return _own(map(str, OmegaConf.load(saved))) == _own(overrides)
+
+
+def _own(overrides: Iterable[str]) -> list[str]:
+    """Those that say what is trained, not where it is put."""
+    return [text for text in overrides if not _is_resume(text) and not text.startswith(_RUN_DIR)]
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    return [*folder.glob("checkpoints/last*.ckpt"), *folder.glob("checkpoints/best*.ckpt")]
+
+
+def _say(line: str) -> None:
+    if os.environ.get("LOCAL_RANK", "0") == "0":
+        print(line, file=sys.stderr)
 
 
 def _is_resume(text: str) -> bool:

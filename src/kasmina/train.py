@@ -10,15 +10,16 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
+from kasmina import checkpoints
 from kasmina.assembly import Plain, Run, assemble
 from kasmina.callbacks.base import of_type
 from kasmina.callbacks.feed import close_loggers, show_figures
 from kasmina.environment import environment
+from kasmina.rebuild import recorded
 from kasmina.report import summary_lines, write_report
 from kasmina.report.runs import read_run
+from kasmina.strategies import together
 from kasmina.summary import run_status, summarize, write_json
-
-LAST = Path("checkpoints") / "last.ckpt"
 
 
 def train(config: DictConfig) -> float:
@@ -30,9 +31,10 @@ def train(config: DictConfig) -> float:
     plain: Any = OmegaConf.to_container(config, resolve=True)
     folder = Path(plain["paths"]["run_dir"])
     run = assemble(plain)
+    run.module.save_hyperparameters(recorded(plain, run.data), logger=False)
     if run.trainer.is_global_zero:
         _describe(run, config, plain, folder)
-    with _loggers(run):
+    with _loggers(run), together(run.trainer, folder):
         summary = _fit(run, plain, folder)
         if plain["test"] and summary["status"] == "finished" and run.data.has_test:
             summary["test"] = _test(run)
@@ -63,12 +65,12 @@ def _loggers(run: Run) -> Iterator[None]:
 
 def _fit(run: Run, plain: Plain, folder: Path) -> dict[str, Any]:
     """Train, and write the summary whatever comes in between."""
-    resumed = folder / LAST if plain["resume"] else None
+    resumed = checkpoints.to_go_on_from(folder) if plain["resume"] else None
     status = "failed"
     try:
         run.trainer.fit(run.module, run.data, ckpt_path=resumed, weights_only=True)
         status = run_status(run)
-    except SystemExit as exit_:  # how Lightning leaves after Ctrl-C
+    except SystemExit as exit_:  # how Lightning leaves after Ctrl-C and SIGTERM
         status = "interrupted"
         raise KeyboardInterrupt from exit_
     finally:

@@ -13,6 +13,7 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler, SequentialSampler
 
+from kasmina.data.loader import ResumableLoader
 from kasmina.data.order import EpochBatches
 from kasmina.data.samples import Batch, FixedBatches, Samples, Windows
 
@@ -146,7 +147,7 @@ class DataModule(LightningDataModule):
         if self._overfits:  # the trainer replaces any sampler but a sequential one
             indexed = FixedBatches(dataset, order)
             sampler = SequentialSampler(indexed)
-        return DataLoader(
+        return ResumableLoader(
             indexed,
             sampler=sampler,
             batch_size=None,

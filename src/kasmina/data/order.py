@@ -29,6 +29,10 @@ class EpochBatches(Sampler[Tensor]):
         rank: this process; from torch.distributed if None.
         world_size: number of processes; from torch.distributed if None.
 
+    Attributes:
+        round: indices of one batch over all ranks.
+        start: batches that the next iteration leaves out, once: an interrupted epoch has had them.
+
     Raises:
         ValueError: nothing to yield.
     """
@@ -50,7 +54,8 @@ class EpochBatches(Sampler[Tensor]):
         self.rank = rank if rank is not None else dist.get_rank() if together else 0
         self.world_size = world_size or (dist.get_world_size() if together else 1)
         self.epoch = 0
-        self._round = batch_size * self.world_size
+        self.start = 0
+        self.round = batch_size * self.world_size
         self._total = self._count(drop_last) if min(size, batch_size) > 0 else 0
         if self._total < 1:
             raise ValueError(
@@ -63,11 +68,20 @@ class EpochBatches(Sampler[Tensor]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return -(-self._total // self._round)
+        return -(-self._total // self.round)
 
     def __iter__(self) -> Iterator[Tensor]:
-        for indices in torch.split(self.order(), self._round):
+        start, self.start = self.start, 0
+        for indices in torch.split(self.order(), self.round)[start:]:
             yield indices[self.rank :: self.world_size]
+
+    def weight(self, batch: int) -> float:
+        """This rank's indices of a batch over those of the mean rank; 1 but for a last batch.
+
+        The mean over ranks of losses that are weighted so is the mean over all samples.
+        """
+        size = min(self.round, self._total - batch * self.round)
+        return -(-(size - self.rank) // self.world_size) * self.world_size / size
 
     def order(self) -> Tensor:
         """The epoch's indices for all ranks together, int64."""
@@ -84,8 +98,8 @@ class EpochBatches(Sampler[Tensor]):
     def _count(self, drop_last: bool) -> int:
         """Indices of an epoch, over all ranks."""
         if self.draws is not None:
-            return self.draws * self._round
-        rest = self.size % self._round
+            return self.draws * self.round
+        rest = self.size % self.round
         if drop_last:
             return self.size - rest
         return self.size + (self.world_size - rest if 0 < rest < self.world_size else 0)
