@@ -40,3 +40,10 @@ def test_the_logger_is_offline_without_a_key(tmp_path: Path) -> None:
     logger = wandb(save_dir=str(tmp_path / "new"), project="p")
     assert logger._offline
     assert (tmp_path / "new").is_dir()
+
+
+def test_a_run_folder_has_one_run_of_wandb_however_often_it_is_resumed(tmp_path: Path) -> None:
+    first, again = (wandb(save_dir=str(tmp_path / "run"), project="p") for _ in range(2))
+    other = wandb(save_dir=str(tmp_path / "other"), project="p")
+    assert first.version == again.version != other.version
+    assert wandb(save_dir=str(tmp_path / "run"), project="p", id="mine").version == "mine"
