@@ -13,6 +13,7 @@ from kasmina.callbacks.base import GrowthCallback, the
 from kasmina.callbacks.lifecycle import Lifecycle, check_plan
 from kasmina.control import Decision, Observation
 from kasmina.lit import GrowingModule
+from kasmina.rollback import whole
 from kasmina.stage import Event, IllegalMove
 from kasmina.topology import topology
 
@@ -57,6 +58,23 @@ def test_a_plan_with_an_illegal_move_changes_nothing(
     with pytest.raises(IllegalMove, match=f"cannot {event} while"):
         asked(tmp_path, Written(plan))
     assert moves(tmp_path) == []
+
+
+@pytest.mark.parametrize("event", Event)
+def test_once_the_run_was_put_back_moves_that_do_not_fit_are_left_out(
+    tmp_path: Path, event: Event
+) -> None:
+    run = made(tmp_path, *VECTORS, *SHORT)
+    lifecycle = the(run.trainer, Lifecycle)
+    wrong = Decision("layers.0", event, "because", blueprint="mlp")
+    lifecycle.controller = Written([GERMINATE, TRAIN, wrong])
+    lifecycle.pending = [TRAIN]
+    lifecycle.on_change(run.trainer, run.module, 0, whole("the test wants it", {}))
+    assert lifecycle.pending == []
+    run.trainer.fit(run.module, run.data)
+    third = [event] if event in {Event.BLEND, Event.PRUNE} else []
+    told = [what for tick, _, what in moves(tmp_path) if tick == 1]
+    assert told == [Event.GERMINATE, Event.TRAIN, *third]
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,24 @@ def test_the_loss_can_be_watched_too() -> None:
     assert isinstance(task.score(), MeanLoss)
 
 
+@pytest.mark.parametrize(
+    ("task", "chance"),
+    [
+        (Classification(num_classes=4), 0.25),
+        (Classification(num_classes=4, monitor="loss", mode="min"), math.log(4)),
+        (LanguageModelling(), None),
+        (LanguageModelling(chance=2.0), 2.0),
+    ],
+)
+def test_a_task_knows_what_a_network_scores_that_knows_nothing(
+    task: Task, chance: float | None
+) -> None:
+    assert task.chance == chance
+    if isinstance(task, Classification) and task.monitor == "loss":
+        guess = task.loss(torch.zeros(6, 4), torch.arange(6) % 4)
+        assert float(guess) == pytest.approx(chance)
+
+
 def test_the_loss_of_an_epoch_is_the_mean_over_samples_not_over_batches() -> None:
     outputs, targets = torch.randn(7, 3), torch.randint(3, (7,))
     loss = nn.CrossEntropyLoss()

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -12,6 +13,7 @@ from torch.optim import Optimizer
 from torchmetrics import MeanMetric, Metric, MetricCollection
 
 from kasmina import topology
+from kasmina.data.order import EpochBatches
 from kasmina.graft import Grafted, call
 from kasmina.incubation import Incubation
 from kasmina.optim import Curve, GroupScheduler, SeedOptions, group_names, make_optimizer
@@ -83,6 +85,7 @@ class GrowingModule(L.LightningModule):
         )
         self.contributions: dict[str, float] = {}
         self.seed_losses: dict[str, float] = {}
+        self.task_loss = torch.zeros(())
         self._looks: dict[str, Metric] = {}
         self._group_order: list[str] | None = None
 
@@ -96,11 +99,15 @@ class GrowingModule(L.LightningModule):
         if self.training_options.augment is not None:
             inputs = self.training_options.augment(inputs)
 
+        weight = 1.0 if self._trainer is None else _weight(self.trainer, batch_idx)
+
         def loss_of(outputs: Any) -> Tensor:
-            return self.task.loss(outputs, targets)
+            loss = self.task.loss(outputs, targets)
+            return loss if weight == 1.0 else loss * weight
 
         loss = loss_of(call(self.model, inputs))
-        self.losses["loss"].update(loss.detach())
+        self.task_loss = loss.detach()
+        self.losses["loss"].update(self.task_loss)
         extra = self.incubation.loss(self.model, inputs, loss_of, self.global_step)
         if extra is None:
             return loss
@@ -139,7 +146,7 @@ class GrowingModule(L.LightningModule):
         for name, mean in self.losses.items():
             if mean.update_called:
                 value = mean.compute()
-                self.log(f"train/{name}", value, prog_bar=name == "loss")
+                self.log(f"train/{name}", value, prog_bar=name == "loss", sync_dist=True)
                 mean.reset()
                 if name == "seed_loss":
                     training = self.model.at(Stage.TRAINING)
@@ -208,6 +215,13 @@ class GrowingModule(L.LightningModule):
                 if parameter.grad is not None:
                     parameter.grad.nan_to_num_(0.0, 0.0, 0.0)
 
+    @classmethod
+    def load_from_checkpoint(cls, checkpoint_path: str | Path) -> "GrowingModule":  # type: ignore[override]
+        """The grown network of a file, without its config or data; see ``kasmina.rebuild``."""
+        from kasmina.rebuild import rebuild  # which imports this module
+
+        return rebuild(Path(checkpoint_path))
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the topology, what was measured of seeds, and the order of the param groups."""
         checkpoint["topology"] = topology.topology(self.model)
@@ -224,3 +238,9 @@ class GrowingModule(L.LightningModule):
         self.contributions = dict(checkpoint["measured"]["contributions"])
         self.seed_losses = dict(checkpoint["measured"]["seed_losses"])
         self._group_order = checkpoint.get("param_groups")
+
+
+def _weight(trainer: L.Trainer, batch_idx: int) -> float:
+    """What makes the mean over ranks a mean over samples, where ranks have unequal batches."""
+    order = getattr(trainer.train_dataloader, "sampler", None)
+    return order.weight(batch_idx) if isinstance(order, EpochBatches) else 1.0

@@ -57,6 +57,10 @@ ALIVE = frozenset({Stage.GERMINATED, Stage.TRAINING, Stage.BLENDING, Stage.HOLDI
 """Stages of a seed whose fate is still open."""
 
 
+ROLLBACK = "rollback"
+"""What a record says of a slot that was put back; no event: nothing asks a slot for it."""
+
+
 def hears(stage: Stage) -> tuple[Event, ...]:
     """The events that ``stage`` accepts."""
     return tuple(NEXT[stage])

@@ -10,6 +10,7 @@ from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 
 from kasmina.assembly import Plain, Run
 from kasmina.callbacks.base import of_type, the
+from kasmina.callbacks.governor import Governor
 from kasmina.callbacks.ledger import Ledger
 from kasmina.callbacks.record import RunRecord
 from kasmina.stage import ALIVE, Stage
@@ -21,6 +22,8 @@ def run_status(run: Run) -> str:
     """``finished``, ``diverged`` or ``interrupted``."""
     if run.trainer.interrupted:
         return "interrupted"
+    if any(governor.diverged for governor in of_type(run.trainer, Governor)):
+        return "diverged"
     for stopper in of_type(run.trainer, EarlyStopping):
         if stopper.stopping_reason in _BROKEN:
             return "diverged"

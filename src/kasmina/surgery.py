@@ -51,7 +51,7 @@ def perform(module: GrowingModule, decision: Decision) -> Change:
         _germinate(module, decision)
     elif decision.event is Event.PRUNE:
         slot.move(Event.PRUNE)
-        for optimizer in _optimizers(module):
+        for optimizer in optimizers(module):
             drop_group(optimizer, decision.site)
         module.forget(decision.site)
     else:
@@ -83,7 +83,7 @@ def _germinate(module: GrowingModule, decision: Decision) -> None:
         operator=growth.operator,
         run_seed=growth.run_seed,
     )
-    for optimizer in _optimizers(module):
+    for optimizer in optimizers(module):
         own = growth.seeds.own()
         add_group(optimizer, _scheduler(module), name=decision.site, seed=slot, own=own)
 
@@ -101,7 +101,8 @@ def _identity(slot: SeedSlot) -> tuple[str | None, int]:
     return (None, 0) if seed is None else (seed.blueprint.name, seed.num_parameters)
 
 
-def _optimizers(module: GrowingModule) -> list[Any]:
+def optimizers(module: GrowingModule) -> list[Any]:
+    """The trainer's, none without a trainer."""
     return [] if module._trainer is None else module.trainer.optimizers
 
 

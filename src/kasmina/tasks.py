@@ -20,6 +20,7 @@ class Task:
         metrics: torchmetrics by name, each updated with (outputs, targets).
         monitor: the name of the metric that decisions watch, or ``loss``.
         mode: ``max`` where more is better, ``min`` where less is.
+        chance: the monitored metric of a network that knows nothing; None where it is not known.
 
     Raises:
         ValueError: a monitor that is no metric here, or an unknown mode.
@@ -32,6 +33,7 @@ class Task:
         metrics: Mapping[str, Metric],
         monitor: str,
         mode: str,
+        chance: float | None = None,
     ) -> None:
         if monitor not in {"loss", *metrics}:
             raise ValueError(unknown("metric to monitor", monitor, ["loss", *metrics]))
@@ -41,6 +43,7 @@ class Task:
         self._metrics = dict(metrics)
         self.monitor = monitor
         self.mode = mode
+        self.chance = chance
 
     def loss(self, outputs: Any, targets: Tensor) -> Tensor:
         """The training loss, a 0-d tensor."""
@@ -80,18 +83,26 @@ class Classification(Task):
             metrics={"accuracy": MulticlassAccuracy(num_classes, average="micro")},
             monitor=monitor,
             mode=mode,
+            chance={"accuracy": 1 / num_classes, "loss": math.log(num_classes)}.get(monitor),
         )
 
 
 class LanguageModelling(Task):
-    """The next token: cross entropy in nats, and in bits per character (or byte)."""
+    """The next token: cross entropy in nats, and in bits per character (or byte).
 
-    def __init__(self, *, monitor: str = "loss", mode: str = "min") -> None:
+    Args:
+        chance: the monitored metric of a guess among all tokens; None does not look for it.
+    """
+
+    def __init__(
+        self, *, monitor: str = "loss", mode: str = "min", chance: float | None = None
+    ) -> None:
         super().__init__(
             loss=token_loss,
             metrics={"bpc": MeanLoss(token_loss, scale=1 / math.log(2))},
             monitor=monitor,
             mode=mode,
+            chance=chance,
         )
 
 

@@ -22,6 +22,9 @@ class GrowthCallback(Callback):
     def on_change(self, trainer: Trainer, module: GrowingModule, tick: int, change: Change) -> None:
         """A slot has moved."""
 
+    def on_rewrap(self, trainer: Trainer, module: GrowingModule, seconds: float) -> None:
+        """Parameters came or went, and the strategy has taken ``seconds`` to follow."""
+
 
 C = TypeVar("C", bound=Callback)
 
@@ -56,7 +59,11 @@ def growing(module: LightningModule) -> GrowingModule:
 
 def change(trainer: Trainer, module: GrowingModule, tick: int, decision: Decision) -> None:
     """Make a move and tell every callback."""
-    done = perform(module, decision)
+    announce(trainer, module, tick, perform(module, decision))
+
+
+def announce(trainer: Trainer, module: GrowingModule, tick: int, done: Change) -> None:
+    """Tell every callback of a move that was made."""
     for callback in of_type(trainer, GrowthCallback):
         callback.on_change(trainer, module, tick, done)
 

@@ -13,8 +13,9 @@ from kasmina.control.observation import Decision, Observation, SlotView
 from kasmina.lit import GrowingModule
 from kasmina.nursery import sizes
 from kasmina.slot import SeedSlot
-from kasmina.stage import Event, after, hears
+from kasmina.stage import ROLLBACK, Event, after, hears
 from kasmina.suggest import unknown
+from kasmina.surgery import Change
 
 log = logging.getLogger(__name__)
 
@@ -31,14 +32,27 @@ class Lifecycle(GrowthCallback):
         self.pending: list[Decision] = []
         self.history: list[float] = []
         self.metrics: dict[str, float] = {}
+        self.put_back = False
         self._sizes: dict[str, dict[str, int]] = {}
 
     def on_decide(self, trainer: Trainer, module: GrowingModule, tick: int) -> None:
-        """Ask once, on the numbers of rank 0, and check that every move is legal."""
-        seen = self.observe(trainer, module, tick)
-        plan = trainer.strategy.broadcast(self.controller.decide(seen), src=0)
+        """Ask once, on rank 0, and check that every move is legal."""
+        seen = self.observe(trainer, module, tick)  # metrics that are reduced when they are read
+        plan = self.controller.decide(seen) if trainer.is_global_zero else []
+        plan = self._of_rank_0(trainer, module, plan)
+        if self.put_back:
+            plan = possible(plan, seen)
         check_plan(plan, seen)
         self.pending = plan
+
+    def _of_rank_0(
+        self, trainer: Trainer, module: GrowingModule, plan: list[Decision]
+    ) -> list[Decision]:
+        """Rank 0's plan, and its numbers, so that whoever decides by them decides alike."""
+        measured = (self.metrics, self.history, module.contributions, module.seed_losses)
+        plan, measured = trainer.strategy.broadcast((plan, measured), src=0)
+        self.metrics, self.history, module.contributions, module.seed_losses = measured
+        return plan
 
     def on_tick(self, trainer: Trainer, module: GrowingModule, tick: int) -> None:
         """Apply the plan; a move that the pruning of this very tick has made moot is left out."""
@@ -49,6 +63,11 @@ class Lifecycle(GrowthCallback):
                 change(trainer, module, tick, decision)
             else:
                 log.info("%s: %s is moot while %s", decision.site, decision.event, stage)
+
+    def on_change(self, trainer: Trainer, module: GrowingModule, tick: int, change: Change) -> None:
+        """A plan for a network that was put back is void, and a written one may no longer fit."""
+        if change.event == ROLLBACK:
+            self.pending, self.put_back = [], True
 
     def observe(self, trainer: Trainer, module: GrowingModule, tick: int) -> Observation:
         """Everything that a decision may rest on: train and validation numbers."""
@@ -97,15 +116,32 @@ class Lifecycle(GrowthCallback):
     def state_dict(self) -> dict[str, Any]:
         """The plan that waits, and the metrics so far, as plain values."""
         plan = [{**asdict(d), "event": str(d.event)} for d in self.pending]
-        return {"pending": plan, "history": list(self.history), "metrics": dict(self.metrics)}
+        seen = {"history": list(self.history), "metrics": dict(self.metrics)}
+        return {"pending": plan, **seen, "put_back": self.put_back}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Wait with the same plan."""
         self.history = list(state_dict["history"])
         self.metrics = dict(state_dict["metrics"])
+        self.put_back = state_dict.get("put_back", False)
         self.pending = [
             Decision(**{**d, "event": Event(d["event"])}) for d in state_dict["pending"]
         ]
+
+
+def possible(plan: list[Decision], seen: Observation) -> list[Decision]:
+    """The plan without the moves that their slots will not hear."""
+    stages = {view.site: view.stage for view in seen.slots}
+    kept = []
+    for decision in plan:
+        stage = stages.get(decision.site)
+        if stage is not None and decision.event not in hears(stage):
+            log.info("%s: %s is moot while %s", decision.site, decision.event, stage)
+            continue
+        if stage is not None:
+            stages[decision.site] = after(stage, decision.event)
+        kept.append(decision)
+    return kept
 
 
 def check_plan(plan: list[Decision], seen: Observation) -> None:

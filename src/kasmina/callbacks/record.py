@@ -39,6 +39,7 @@ class RunRecord(GrowthCallback):
         self.folder = Path(folder)
         self.best: dict[str, Any] | None = None
         self.last: dict[str, float] = {}
+        self.validations: int | None = 0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Forget what happened after the checkpoint that this run goes on from."""
@@ -46,11 +47,12 @@ class RunRecord(GrowthCallback):
             self.folder.mkdir(parents=True, exist_ok=True)
             ticker, step = the(trainer, Ticker), trainer.global_step
             past = ticker.tick - ticker.due  # what a tick that is due changes will be done again
-            _keep_events(self.folder / EVENTS, past)
-            _keep_rows(
-                self.folder / METRICS, [*_PLACE, *_COST, *_metric_names(growing(pl_module))], step
-            )
-            _keep_rows(self.folder / TIMELINE, [*_PLACE, *_SLOT], step)
+            _keep_events(self.folder / EVENTS, past, step)
+            module, most = growing(pl_module), self.validations
+            columns = [*_PLACE, *_COST, *_metric_names(module)]
+            self.validations = _keep_rows(self.folder / METRICS, columns, step, most)
+            slots = len(list(module.model))
+            _keep_rows(self.folder / TIMELINE, [*_PLACE, *_SLOT], step, most and most * slots)
 
     def on_change(self, trainer: Trainer, module: GrowingModule, tick: int, change: Change) -> None:
         """One line a decision."""
@@ -67,6 +69,8 @@ class RunRecord(GrowthCallback):
         """A row of metrics and a row a slot, for the network that was just validated."""
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
+        if self.validations is not None:
+            self.validations += 1
         module = growing(pl_module)
         tick = the(trainer, Ticker).tick
         place = {"tick": tick, "epoch": trainer.current_epoch, "step": trainer.global_step}
@@ -93,11 +97,12 @@ class RunRecord(GrowthCallback):
 
     def state_dict(self) -> dict[str, Any]:
         """The best validation so far."""
-        return {"best": self.best, "last": self.last}
+        return {"best": self.best, "last": self.last, "validations": self.validations}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from it."""
         self.best, self.last = state_dict["best"], state_dict["last"]
+        self.validations = state_dict.get("validations")  # format 1 does not say
 
     def _metrics(self, trainer: Trainer, module: GrowingModule) -> dict[str, Any]:
         ledger, seen = the(trainer, Ledger), trainer.callback_metrics
@@ -116,22 +121,24 @@ class RunRecord(GrowthCallback):
         (self.folder / LEDGER).write_text(json.dumps(bill, indent=2) + "\n")
 
 
-def _keep_events(path: Path, tick: int) -> None:
-    """Only the events up to ``tick``."""
+def _keep_events(path: Path, tick: int, step: int) -> None:
+    """Only the events up to ``tick``, and up to ``step`` of those between two ticks."""
     lines = path.read_text().splitlines() if path.is_file() else []
-    kept = [line for line in lines if json.loads(line)["tick"] <= tick]
+    past = ((line, json.loads(line)) for line in lines)
+    kept = [line for line, event in past if event["tick"] <= tick and event["step"] <= step]
     path.write_text("".join(line + "\n" for line in kept))
 
 
-def _keep_rows(path: Path, columns: list[str], step: int) -> None:
-    """A head of ``columns``, and only the rows up to ``step``."""
+def _keep_rows(path: Path, columns: list[str], step: int, most: int | None) -> int:
+    """A head of ``columns``, and only the rows up to ``step``, the first ``most``; how many."""
     rows: list[dict[str, Any]] = []
     if path.is_file():
         with path.open(newline="") as file:
-            rows = [row for row in csv.DictReader(file) if int(row["step"]) <= step]
+            rows = [row for row in csv.DictReader(file) if int(row["step"]) <= step][:most]
     with path.open("w", newline="") as file:
         csv.DictWriter(file, columns).writeheader()
     _append(path, rows)
+    return len(rows)
 
 
 def _metric_names(module: GrowingModule) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from kasmina.report.records import Decision, Moment
-from kasmina.stage import Stage
+from kasmina.stage import ROLLBACK, Stage
 
 KEPT, PRUNED, OPEN = "kept", "pruned", "open"
 ACTS = frozenset({Stage.BLENDING, Stage.HOLDING, Stage.FOSSILIZED})
@@ -61,15 +61,28 @@ def lives_of(events: Iterable[Decision]) -> list[Life]:
     lives: list[Life] = []
     present: dict[str, int] = {}
     for move in events:
-        if move.after is Stage.GERMINATED:
+        if move.after is Stage.GERMINATED and move.event != ROLLBACK:
             present[move.site] = len(lives)
             lives.append(_born(move))
+        elif move.event == ROLLBACK:
+            _put_back(lives, present, move)
         elif move.site in present:
             at = present[move.site]
             lives[at] = lives[at].after(move)
             if move.after in _FATES:
                 del present[move.site]
     return lives
+
+
+def _put_back(lives: list[Life], present: dict[str, int], move: Decision) -> None:
+    """The last seed of the slot stands where it once stood, or is gone."""
+    own = [at for at, life in enumerate(lives) if life.site == move.site]
+    if not own:
+        return
+    lives[own[-1]] = replace(lives[own[-1]], ended=None).after(move)
+    present.pop(move.site, None)
+    if move.after not in _FATES:
+        present[move.site] = own[-1]
 
 
 def first_blending(lives: Sequence[Life]) -> Moment | None:
