@@ -90,8 +90,8 @@ def lives(model: Grafted, incubation: Incubation, blend: str) -> list[list[float
 @pytest.mark.parametrize(
     ("incubation", "isolate", "blend"),
     [
-        (Shadow(), False, "Add"),
-        (Shadow(), True, "Gate"),
+        (Shadow(interval=1), False, "Add"),
+        (Shadow(interval=1), True, "Gate"),
         (StraightThrough(ridge=0.1), False, "Multiply"),
     ],
 )
@@ -115,29 +115,29 @@ def test_no_graph_is_recompiled_because_alpha_moved(blend: str, isolate: bool, s
     model = network(scope, fullgraph=True, isolate=isolate)
     slot = grow(model, "blocks.0", Stage.TRAINING, blend=blend)
     slot.move(Event.BLEND, Ramp("sigmoid", ticks=8))
-    step(model, Shadow())
+    step(model, Shadow(interval=1))
     with torch.compiler.set_stance("fail_on_recompile"):
-        seen = [step(model, Shadow())[1]]
+        seen = [step(model, Shadow(interval=1))[1]]
         while not slot.advance():
-            seen.append(step(model, Shadow())[1])
+            seen.append(step(model, Shadow(interval=1))[1])
         slot.move(Event.HOLD)
-        step(model, Shadow())
+        step(model, Shadow(interval=1))
         slot.move(Event.BLEND, Ramp(ticks=3, target=0.0, start=1.0))
         while not slot.advance():
-            step(model, Shadow())
+            step(model, Shadow(interval=1))
     assert len(set(seen)) == len(seen) == 7
 
 
 def test_a_birth_and_a_prune_recompile_nothing_of_the_whole() -> None:
     model = network("whole", fullgraph=True)
-    step(model, Shadow())
+    step(model, Shadow(interval=1))
     with torch.compiler.set_stance("fail_on_recompile"):
         slot = grow(model, "blocks.0", Stage.GERMINATED)
         model.train()(X)
         slot.move(Event.TRAIN)
         model(X)
         slot.move(Event.PRUNE)
-        step(model, Shadow())
+        step(model, Shadow(interval=1))
 
 
 @pytest.mark.parametrize("scope", SCOPES)
@@ -231,7 +231,7 @@ def watched() -> tuple[list[torch.fx.GraphModule], Any]:
     return graphs, backend
 
 
-@pytest.mark.parametrize("incubation", [Shadow(), StraightThrough(ridge=0.1)])
+@pytest.mark.parametrize("incubation", [Shadow(interval=1), StraightThrough(ridge=0.1)])
 def test_a_structure_seen_before_is_not_compiled_again(incubation: Incubation) -> None:
     model = network("blocks", fullgraph=True, listens=incubation.listens)
     lives(model, incubation, "Add")
@@ -253,17 +253,17 @@ def test_a_seed_costs_few_graphs_in_its_whole_life_and_the_host_none(isolate: bo
     compile_in_place(model, Compile("default", "blocks", fullgraph=True, backend=backend))
     slot = germinate(model, "blocks.0", blueprint=recipe(Plain), operator=operator(), run_seed=0)
     slot.move(Event.TRAIN)
-    step(model, Shadow())
+    step(model, Shadow(interval=1))
     # the host: its first block and those above it in training, below and above the seed in the
     # shadow pass, in evaluation; the seed: behind the host, and in evaluation
     assert len(graphs) == 5 + 2
     slot.move(Event.BLEND, Ramp(ticks=1))
-    step(model, Shadow())
+    step(model, Shadow(interval=1))
     slot.move(Event.HOLD)
-    step(model, Shadow())
+    step(model, Shadow(interval=1))
     assert len(graphs) == 5 + (2 if isolate else 3)  # where its input asks for a gradient
     slot.move(Event.FOSSILIZE)
-    step(model, Shadow())
+    step(model, Shadow(interval=1))
     assert len(graphs) == 5 + 3
 
 

@@ -84,6 +84,22 @@ def test_drop_last_keeps_full_batches_only(world_size: int) -> None:
         assert len(order) == 50 // (4 * world_size)
 
 
+@pytest.mark.parametrize(("size", "world_size"), [*product([9, 13, 16, 17, 23], [1, 2, 3, 4])])
+def test_the_mean_over_ranks_of_weighted_means_is_the_mean_over_samples(
+    size: int, world_size: int
+) -> None:
+    ranks = [EpochBatches(size, 4, rank=rank, world_size=world_size) for rank in range(world_size)]
+    for batch, shares in enumerate(zip(*ranks, strict=True)):
+        weighted = [
+            order.weight(batch) * share.double().mean()
+            for order, share in zip(ranks, shares, strict=True)
+        ]
+        mean = torch.cat(shares).double().mean()
+        torch.testing.assert_close(sum(weighted) / world_size, mean)
+        if batch < len(ranks[0]) - 1:
+            assert [order.weight(batch) for order in ranks] == [1.0] * world_size
+
+
 def test_without_shuffle_the_order_is_that_of_the_dataset() -> None:
     order = EpochBatches(5, 2, shuffle=False)
     order.set_epoch(3)

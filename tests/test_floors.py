@@ -19,8 +19,8 @@ def names(text: str) -> frozenset[str]:
 
 FLOORS: tuple[frozenset[str], ...] = (
     names("""
-        _version suggest stage ramp site recipe faults control.observation control.gates
-        control.base control.pace control.timing control.none control.schedule control.random
+        _version suggest stage ramp site recipe faults pool jobs lock control.observation control.gates
+        control.base control.health control.pace control.timing control.none control.schedule control.random
         control.biggest control.heuristic control
     """),
     names("blend attention flex layout rng"),
@@ -29,12 +29,13 @@ FLOORS: tuple[frozenset[str], ...] = (
         blueprints.* hosts.*
     """),
     names("""
-        checkpoints lit optim tasks surgery strategies loggers assembly environment summary data.*
-        callbacks.* report.* bench bench.*
+        checkpoints lit optim tasks surgery snapshot rollback strategies.* loggers assembly environment rebuild
+        summary data.* callbacks.* report.* bench bench.*
     """),
     names("""
-        __init__ __main__ cli commands conform dryrun evaluate hints hydra_api launch listing
-        machine preflight request rules schema signatures train usage
+        __init__ __main__ benchmark cli commands conform continued dryrun evaluate hints hydra_api
+        launch listing live machine multirun places preflight ranks request rules schema signatures
+        train usage
     """),
 )
 

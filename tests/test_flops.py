@@ -39,7 +39,7 @@ MAIN = 2 * FIRST + 3 * (2 * LATER + HEAD)
 
 
 def cost(model: Grafted, incubation: Incubation | None = None, samples: int = 2) -> StepCost:
-    return step_cost(model, incubation or Shadow(), few(images(samples)), torch.sum)
+    return step_cost(model, incubation or Shadow(interval=1), few(images(samples)), torch.sum)
 
 
 def test_an_empty_network_costs_what_its_layers_cost() -> None:
@@ -56,7 +56,7 @@ def test_a_linear_network_costs_what_its_products_cost() -> None:
     model, x = graft(Mlp(), ["first", "second"], torch.randn(2, 5)), torch.randn(2, 5)
     grow(model, "second", Stage.FOSSILIZED)
     first, second, head, seed = 2 * 5 * 4, 2 * 4 * 4, 2 * 4 * 3, 2 * 4 * 4
-    counted = step_cost(model, Shadow(), x, torch.sum)
+    counted = step_cost(model, Shadow(interval=1), x, torch.sum)
     assert counted.evaluation == first + second + head + seed
     assert counted.main == 2 * first + 3 * (second + head + seed)
     assert counted.seeds == {"second": 3 * seed}
@@ -66,7 +66,7 @@ def test_a_linear_network_costs_what_its_products_cost() -> None:
 def test_the_count_is_a_sample_whatever_the_batch(samples: int) -> None:
     model, expected = grafted(Cnn(width=WIDTH)), cost(grafted(Cnn(width=WIDTH)))
     assert cost(model, samples=samples) == expected
-    assert step_cost(model, Shadow(), images(samples), torch.sum) == expected
+    assert step_cost(model, Shadow(interval=1), images(samples), torch.sum) == expected
 
 
 @pytest.mark.parametrize("blend", ["Add", "Multiply"])
@@ -130,7 +130,7 @@ def test_attention_is_counted() -> None:
     host = GPT(vocab_size=vocabulary, context=tokens, depth=1, width=width, num_heads=2)
     model = graft(host, ["blocks.*"], torch.zeros(2, tokens, dtype=torch.long))
     inputs = torch.zeros(2, tokens, dtype=torch.long)
-    counted = step_cost(model, Shadow(), inputs, torch.sum)
+    counted = step_cost(model, Shadow(interval=1), inputs, torch.sum)
     linear = 2 * tokens * width * (3 * width + width + 4 * width + 4 * width + vocabulary)
     attention = 2 * 2 * tokens * tokens * width  # scores and their sum of values, all heads
     assert counted.evaluation == linear + attention
@@ -145,13 +145,13 @@ def test_flex_attention_is_counted_as_what_it_computes() -> None:
     def of(backend: str) -> StepCost:
         host = GPT(vocab_size=5, context=8, depth=1, width=8, num_heads=2, backend=backend)
         model = graft(host, ["blocks.*"], tokens) if backend == "auto" else Grafted(host, [])
-        return step_cost(model, Shadow(), tokens, lambda out: out.square().mean())
+        return step_cost(model, Shadow(interval=1), tokens, lambda out: out.square().mean())
 
     assert of("flex").main == of("auto").main
 
 
 @pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("incubation", [Shadow(), StraightThrough(ridge=0.5)])
+@pytest.mark.parametrize("incubation", [Shadow(interval=1), StraightThrough(ridge=0.5)])
 @pytest.mark.parametrize("blend", OPERATORS)
 def test_a_count_touches_nothing(blend: str, incubation: Incubation, training: bool) -> None:
     model = grafted(Cnn(), listens=incubation.listens).train(training)
@@ -172,7 +172,9 @@ def test_a_count_touches_nothing(blend: str, incubation: Incubation, training: b
 
 def test_a_host_without_a_slot_is_counted_too() -> None:
     model = graft(Mlp(), [], torch.randn(2, 5))
-    assert step_cost(model, Shadow(), torch.randn(2, 5), torch.sum).evaluation == 2 * (20 + 16 + 12)
+    assert step_cost(model, Shadow(interval=1), torch.randn(2, 5), torch.sum).evaluation == 2 * (
+        20 + 16 + 12
+    )
 
 
 @pytest.mark.parametrize(
@@ -204,4 +206,4 @@ def test_inputs_may_come_in_a_list_or_by_name(kind: Any) -> None:
     pair = [torch.randn(2, 5), torch.randn(2, 5)]
     inputs = pair if kind is list else dict(kind(pair))
     model = graft(Twice(), [], inputs)
-    assert step_cost(model, Shadow(), inputs, torch.sum).evaluation == 2 * 2 * 5 * 5
+    assert step_cost(model, Shadow(interval=1), inputs, torch.sum).evaluation == 2 * 2 * 5 * 5

@@ -153,7 +153,7 @@ def test_a_seed_trains_in_the_shadow_and_the_host_does_not_notice(name: str, see
     losses = []
     for index in range(3):
         assert torch.equal(step(model, name), step(bare, name))
-        loss = Shadow().loss(model, HOSTS[name].inputs, lossy, index)
+        loss = Shadow(interval=1).loss(model, HOSTS[name].inputs, lossy, index)
         assert loss is not None
         loss.backward()
         assert same(gradients(model.host), gradients(bare.host))
@@ -204,8 +204,8 @@ def test_a_grown_host_is_restored_into_a_fresh_one(name: str, seed: str) -> None
 @EVERY_HOST
 def test_its_flops_are_counted(name: str) -> None:
     model, inputs = grafted(name), HOSTS[name].inputs
-    before = step_cost(model, Shadow(), inputs, lossy)
+    before = step_cost(model, Shadow(interval=1), inputs, lossy)
     lead(born(model, HOSTS[name].fitting[0]), Stage.TRAINING)
-    after = step_cost(model, Shadow(), inputs, lossy)
+    after = step_cost(model, Shadow(interval=1), inputs, lossy)
     assert after.main == before.main > before.evaluation > 0
     assert after.incubation > after.evaluation

@@ -34,7 +34,7 @@ from kasmina.incubation import Incubation, Shadow, StraightThrough
 from kasmina.stage import Event, Stage
 
 MODES: dict[str, Incubation] = {
-    "shadow": Shadow(),
+    "shadow": Shadow(interval=1),
     "shadow every 2nd": Shadow(interval=2),
     "ste": StraightThrough(),
     "ste ridge": StraightThrough(ridge=0.5),
@@ -162,7 +162,7 @@ def test_a_shadow_seed_has_the_gradient_of_a_pass_by_hand_behind_a_detached_host
     model, (inputs, targets) = case.model.train(training), case.batches[0]
     twin = copy.deepcopy(model)
     torch.manual_seed(3)
-    loss = Shadow().loss(model, inputs, lambda out: case.loss(out, targets), 0)
+    loss = Shadow(interval=1).loss(model, inputs, lambda out: case.loss(out, targets), 0)
     assert loss is not None
     loss.backward()
     torch.manual_seed(3)
@@ -181,7 +181,7 @@ def test_a_shadow_seed_learns_for_the_loss_that_it_will_face() -> None:
     loss_of = partial(F.cross_entropy, target=targets)
     losses, host = [], loss_of(model(inputs)).item()
     for step in range(10):
-        loss = Shadow().loss(model, inputs, loss_of, step)
+        loss = Shadow(interval=1).loss(model, inputs, loss_of, step)
         assert loss is not None
         loss.backward()
         descend(slot)
@@ -259,7 +259,7 @@ def test_without_a_seed_in_training_nothing_is_added_and_nothing_runs(
 def test_the_shadow_takes_inputs_by_name() -> None:
     model, x = grafted(), images()
     slot = grow(model, "blocks.0", Stage.TRAINING)
-    loss = Shadow().loss(model, {"x": x}, torch.sum, 0)
+    loss = Shadow(interval=1).loss(model, {"x": x}, torch.sum, 0)
     assert loss is not None
     loss.backward()
     assert all(parameter.grad is not None for parameter in slot.parameters())
@@ -268,7 +268,7 @@ def test_the_shadow_takes_inputs_by_name() -> None:
 def test_what_a_blueprint_froze_learns_nothing() -> None:
     model, x = grafted(), images()
     slot = grow(model, "blocks.0", Stage.TRAINING, blueprint=recipe(HalfFrozen))
-    loss = Shadow().loss(model, x, torch.sum, 0)
+    loss = Shadow(interval=1).loss(model, x, torch.sum, 0)
     assert loss is not None
     loss.backward()
     still = [name for name, parameter in slot.named_parameters() if parameter.grad is None]
@@ -281,7 +281,7 @@ def test_a_shadow_that_fails_leaves_the_model_whole() -> None:
     tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     state, rng = copy.deepcopy(model.state_dict()), torch.get_rng_state()
     with pytest.raises(ValueError, match="batch_size"):
-        Shadow().loss(model, x, lambda out: F.nll_loss(out, torch.zeros(99).long()), 0)
+        Shadow(interval=1).loss(model, x, lambda out: F.nll_loss(out, torch.zeros(99).long()), 0)
     assert same(model.state_dict(), state)
     assert torch.equal(torch.get_rng_state(), rng)
     assert [slot.route for slot in model] == ["host"] * 3

@@ -143,6 +143,7 @@ def test_the_bill_goes_on_where_a_checkpoint_left_it() -> None:
     ledger, again = Ledger(), Ledger()
     seed = {"site": "a", "blueprint": "b", "germinated_tick": 1, "fate": "open", "flops": 2.0}
     ledger.flops["host"], ledger.wall_s, ledger.seeds = 7.0, 3.0, [seed]
+    ledger.rewraps = {"count": 2, "seconds": 0.5}
     again.load_state_dict(ledger.state_dict())
     assert again.report() == ledger.report()
     assert again.elapsed == 3.0

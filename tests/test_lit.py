@@ -139,7 +139,12 @@ def test_a_blending_seed_does_reach_the_host(tmp_path: Path) -> None:
 
 
 def test_a_seed_learns_while_it_trains(tmp_path: Path) -> None:
-    quick = ("growth.seed_lr=0.03", "trainer.max_epochs=30", "data.train_size=16")
+    quick = (
+        "growth.seed_lr=0.03",
+        "trainer.max_epochs=30",
+        "data.train_size=16",
+        "incubation.interval=1",
+    )
     fit(tmp_path, *VECTORS, *seeded("layers"), *quick)
     losses = [float(r["seed_loss"]) for r in rows(tmp_path, "timeline.csv") if r["seed_loss"]]
     host = [float(r["train/loss"]) for r in rows(tmp_path)]

@@ -36,7 +36,7 @@ class Way:
         self, stage: Stage, *, mode: Incubation | None = None, isolate: bool = False, deaf: int = 0
     ) -> None:
         self.stage, self.isolate, self.deaf = stage, isolate, deaf
-        self.mode = mode or Shadow()
+        self.mode = mode or Shadow(interval=1)
 
 
 # deaf: of two seeds, those whose input needs no gradient
@@ -90,7 +90,7 @@ def conversions(
 
     ``contiguous``, ``clone`` and ``to`` all end in ``copy_``.
     """
-    inputs, mode = images(memory_format), mode or Shadow()
+    inputs, mode = images(memory_format), mode or Shadow(interval=1)
     with profile(activities=[ProfilerActivity.CPU], record_shapes=True) as seen:
         step(model, inputs, mode)
     copies = [event for event in seen.events() if event.name == "aten::copy_"]

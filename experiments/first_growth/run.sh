@@ -14,7 +14,7 @@ train() { # folder, overrides
     local folder=$1
     shift
     [ -f "$folder/summary.json" ] && grep -q '"finished"' "$folder/summary.json" && return
-    $python -m kasmina "$@" "hydra.run.dir=$folder"
+    $python -m kasmina "$@" incubation.interval=1 "hydra.run.dir=$folder"
 }
 
 arms() { # experiment, seed, overrides

@@ -201,10 +201,11 @@ class GrowingModule(L.LightningModule):
             return
         by_value = gradient_clip_algorithm == "value"
         for group in optimizer.param_groups:
-            if by_value:
-                nn.utils.clip_grad_value_(group["params"], gradient_clip_val)
-            else:
-                nn.utils.clip_grad_norm_(group["params"], gradient_clip_val)
+            moved = [p for p in group["params"] if p.grad is not None]
+            if moved and by_value:  # torch refuses a group that this step did not train
+                nn.utils.clip_grad_value_(moved, gradient_clip_val)
+            elif moved:
+                nn.utils.clip_grad_norm_(moved, gradient_clip_val)
 
     def on_after_backward(self) -> None:
         """With a loss scaler, a seed's overflow must not make the host skip its step."""
@@ -234,6 +235,8 @@ class GrowingModule(L.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Rebuild the slots before the weights are loaded."""
+        if any(tensor.dtype is torch.float64 for tensor in checkpoint["state_dict"].values()):
+            self.double()  # the trainer converts after it has loaded, which would round
         topology.restore(self.model, checkpoint["topology"])
         self.contributions = dict(checkpoint["measured"]["contributions"])
         self.seed_losses = dict(checkpoint["measured"]["seed_losses"])
