@@ -90,7 +90,9 @@ def test_the_wheel_has_the_configs_and_nothing_that_is_not_ours(wheel):
     inside = {name.removeprefix("kasmina/conf/") for name in names if "/conf/" in name}
     outside = {str(p.relative_to(CHECKOUT / "conf")) for p in (CHECKOUT / "conf").rglob("*.yaml")}
     assert inside == outside
-    assert {name.split("/")[0].split("-")[0] for name in names} == {"kasmina"}
+    assert {name.split("/")[0].split("-")[0] for name in names} == {"kasmina", "hydra_plugins"}
+    assert "hydra_plugins/__init__.py" not in names  # others put their plugins there too
+    assert "hydra_plugins/kasmina_process/__init__.py" in names
     assert "kasmina/py.typed" in names
 
 

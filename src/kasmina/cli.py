@@ -9,6 +9,7 @@ from kasmina import commands
 from kasmina._version import __version__
 from kasmina.faults import Interrupted, RunFailed, UsageFaults
 from kasmina.launch import launch
+from kasmina.ranks import end_with_parent
 from kasmina.request import COMMANDS
 
 OK, FAILED, WRONG, STOPPED = 0, 1, 2, 130
@@ -36,6 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _prepare() -> None:
+    end_with_parent()
     sys.path.append("")  # a user's own blueprint lies beside the user's conf
     logging.getLogger().addHandler(logging.NullHandler())  # or Lightning brings its own
     # Lightning's own business with torch

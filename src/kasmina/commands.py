@@ -24,6 +24,7 @@ examples:
   kasmina experiment=digits_grow
   kasmina trainer.max_epochs=30 blueprint=[se,conv_light] controller=biggest
   kasmina -m controller=none,random,heuristic seed=1,2    one run a combination
+  kasmina -m controller=none,random seed=1,2 resume=auto  what is missing of the same
   kasmina resume=runs/default/2026-01-01_12-00-00-000000  go on with a run
   kasmina experiment=digits_grow debug=fast_dev_run       try it in seconds
 

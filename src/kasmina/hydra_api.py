@@ -19,13 +19,14 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override
 from hydra.core.plugins import Plugins
-from hydra.errors import HydraException
+from hydra.errors import ConfigCompositionException, HydraException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from kasmina.faults import ConfigFaults
+from kasmina.ranks import rank, started
 
 ROOT = "train"
 """The primary config, ``conf/train.yaml``."""
@@ -38,6 +39,7 @@ COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, YAMLError)
 
 _OLD = hydra.__version__.startswith("1.3.")
 _DEFAULTS: dict[str, Any] = {"version_base": "1.3"} if _OLD else {}  # 1.4 warns when it is told
+_EXCLUDED = "hydra.job.config.override_dirname.exclude_keys"
 _LONGEST_FOLDER = 100  # characters; file systems stop at 255 bytes
 
 
@@ -83,6 +85,7 @@ Plugins.instance().register(UserConf)
 # omegaconf 2.3 has an older function of that name, and 2.4 warns about the name of 2.3
 _register: Any = OmegaConf.register_new_resolver if _OLD else OmegaConf.register_resolver
 _register("job_folder", _job_folder, replace=True)
+_register("started", started, use_cache=True, replace=True)
 
 
 @contextmanager
@@ -119,7 +122,12 @@ def _run_dir(config: DictConfig) -> str:
 
 def _compose_all(overrides: list[str], root: str) -> DictConfig:
     with composer():
-        return hydra.compose(root, overrides, return_hydra_config=True)
+        try:
+            return hydra.compose(root, overrides, return_hydra_config=True)
+        except (TypeError, ValueError) as error:  # a group's option that is null or a number
+            if isinstance(error, COMPOSITION_ERRORS):
+                raise
+            raise ConfigCompositionException(str(error)) from error
 
 
 def groups() -> list[str]:
@@ -184,26 +192,81 @@ def _choices(text: str) -> list[str]:
     return [f"{key}={each}" for each in override.sweep_string_iterator()]
 
 
-def run(task: Callable[[DictConfig], Any], argv: list[str], root: str = ROOT) -> None:
+def sweep_dir(overrides: list[str], root: str = ROOT) -> Path:
+    """The folder that a multirun of these overrides would have.
+
+    Raises:
+        COMPOSITION_ERRORS: the config cannot be composed.
+    """
+    fixed = [text for text in overrides if not parse(text).is_sweep_override()]
+    config = _compose_all(fixed, root)
+    HydraConfig.instance().set_config(config)
+    return Path(config.hydra.sweep.dir)
+
+
+def quoted(path: Path) -> str:
+    """A path as an override's value: a multirun's folders have = and , which mean something."""
+    escaped = str(path).replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def chosen(overrides: list[str]) -> list[str]:
+    """Of Hydra's own overrides those that were typed, but for the folder of the multirun."""
+    return _without(overrides, "hydra.mode", "hydra.sweep.", "hydra.launcher.resume", _EXCLUDED)
+
+
+def inherited(overrides: list[str]) -> list[str]:
+    """Of Hydra's own overrides those that a job hands on to another process of its run."""
+    many = ("hydra.mode", "hydra.sweep", "hydra/sweeper", "hydra.launcher", "hydra/launcher")
+    return _without(overrides, *many, "hydra.run.", "hydra.job.num", "hydra.job.id", _EXCLUDED)
+
+
+def _without(overrides: Any, *keys: str) -> list[str]:
+    return [text for text in plain(overrides) if not text.lstrip("+~").startswith(keys)]
+
+
+def plain(overrides: Any) -> list[str]:
+    """Overrides as they were typed: iterating over a config's list would resolve their ${...}"""
+    texts: Any = OmegaConf.to_container(overrides) if OmegaConf.is_list(overrides) else overrides
+    return texts
+
+
+def run(task: Callable[[DictConfig], Any], argv: list[str], root: str = ROOT) -> set[Path]:
     """Give ``argv`` to ``hydra.main``: one job, a multirun, or one of Hydra's questions.
 
     Each job gets its config with ``paths.run_dir`` set to its own folder. An exception of a job
     arrives here as it was raised; in a multirun the other jobs run first.
+
+    Returns:
+        The folders of the multiruns whose jobs had processes of their own.
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra shall not print and exit by itself
-    sys.argv = [sys.argv[0], *argv, *_plain_folders(argv)]
-    job = _in_run_dir(task)
+    sys.argv = [sys.argv[0], *argv, *_plain_folders(argv), *_own_files()]
+    job: Any = _in_run_dir(task)
+    job.multiruns = set()  # the launcher of processes fills it
     hydra.main(config_path=str(conf_dir()), config_name=root, **_DEFAULTS)(job)()
+    return job.multiruns
+
+
+def _own_files() -> list[str]:
+    """What Lightning tells the ranks that it starts: log elsewhere, and leave .hydra to rank 0."""
+    number = rank()
+    return [f"hydra.job.name=rank_{number}", "hydra.output_subdir=null"] if number else []
 
 
 def _plain_folders(argv: list[str]) -> list[str]:
     """Name a multirun's folders after what is swept, not after what all jobs share."""
     if not {"-m", "--multirun"} & set(argv):
         return []
-    overrides = [parse(text) for text in argv if not text.startswith("-")]
-    shared = [each.get_key_element() for each in overrides if not each.is_sweep_override()]
+    shared = shared_keys([text for text in argv if not text.startswith("-")])
     names = ",".join(f"'{key.lstrip('+~')}'" for key in shared)
-    return [f"hydra.job.config.override_dirname.exclude_keys=[{names}]"]
+    return [f"{_EXCLUDED}=[{names}]"]
+
+
+def shared_keys(overrides: list[str]) -> list[str]:
+    """The keys, with + and ~, that have one value in all jobs of a multirun."""
+    fixed = (each for each in map(parse, overrides) if not each.is_sweep_override())
+    return [each.get_key_element() for each in fixed]
 
 
 def _in_run_dir(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
@@ -212,8 +275,18 @@ def _in_run_dir(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any
         folder = settings.runtime.output_dir
         with read_write(settings), open_dict(settings):
             settings.run.dir = folder  # where Lightning sends the other ranks of a multirun's job
-        sys.argv = [sys.argv[0], *settings.overrides.task]
+        sys.argv = [sys.argv[0], *_again(settings)]
         config.paths.run_dir = folder
         return task(config)
 
     return job
+
+
+def _again(settings: Any) -> list[str]:
+    """The command line of this job alone, for Lightning to start its other ranks with."""
+    root = settings.job.config_name
+    other = [] if root == ROOT else [f"--config-name={root}"]
+    facts = (
+        [] if OmegaConf.is_missing(settings.job, "num") else [f"hydra.job.num={settings.job.num}"]
+    )
+    return [*other, *inherited(settings.overrides.hydra), *facts, *plain(settings.overrides.task)]

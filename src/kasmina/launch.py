@@ -11,7 +11,9 @@ from pathlib import Path
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from kasmina import hints, hydra_api
+from kasmina.continued import continued
 from kasmina.faults import ConfigFaults, Interrupted, RunFailed
+from kasmina.ranks import leave
 from kasmina.request import Request, read, resumed
 
 log = logging.getLogger(__name__)
@@ -27,7 +29,11 @@ def launch(arguments: list[str]) -> None:
         RunFailed: a run ended with an error of its user's.
         Interrupted: Ctrl-C.
     """
-    request = resumed(read(arguments))
+    # what the run itself cannot write is its own error: Hydra makes the folder before it
+    request = read(arguments)
+    request = continued(request) if request.multirun else resumed(request)
+    if request.multirun:
+        leave()
     if _is_first_rank():
         with hydra_api.composer():
             jobs = _jobs(request)
@@ -38,9 +44,24 @@ def launch(arguments: list[str]) -> None:
     else:
         importlib.import_module("lightning")  # before Hydra quiets its logger
     task = _Task()
-    hydra_api.run(task, request.argv, request.root)
-    if task.failed:
-        raise RunFailed(f"{task.failed} of the runs failed")
+    try:
+        multiruns = hydra_api.run(task, request.argv, request.root)
+    except OSError as error:
+        if error.filename is None:  # no file's fault: a pipe that nobody reads
+            raise
+        raise ConfigFaults(f"run folder: {error.filename}: {error.strerror}") from error
+    failed = task.failed + sum(map(_summarize, multiruns))
+    if failed:
+        raise RunFailed(f"{failed} of the runs failed")
+
+
+def _summarize(multirun: Path) -> int:
+    """Say how a multirun has ended; the number of jobs that failed."""
+    from kasmina.multirun import count_failed, summary_lines
+
+    for line in summary_lines(multirun):
+        print(line)
+    return count_failed(multirun)
 
 
 def _is_first_rank() -> bool:

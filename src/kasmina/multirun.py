@@ -1,0 +1,220 @@
+"""The jobs of a multirun, each a fresh ``kasmina`` of its own: ``hydra/launcher=process``.
+
+A job is told its exact overrides and its folder, and that it is a single run. So Lightning, which
+starts the other ranks of a job with the command line of the first, starts that run again and not
+the sweep.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from kasmina import hydra_api, jobs, places
+from kasmina.faults import ConfigFaults, Interrupted
+from kasmina.jobs import DONE, OUTPUT, Job
+from kasmina.live import Board, Started, apart
+from kasmina.lock import locked
+from kasmina.pool import Pool, Running, Work
+from kasmina.ranks import JOB_OF, clean
+
+COMMAND = "command.json"
+"""In a multirun's folder: what was asked for, so that it can be asked again."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A job about to start: what to run, what to watch, and how it begins."""
+
+    work: Work
+    started: Started
+    overrides: list[str]
+    how: str
+
+
+class Multirun:
+    """Runs jobs as child processes, and writes ``jobs.csv``.
+
+    Args:
+        config: the multirun's, with Hydra's part.
+        config_of: composes a job, given its number and its overrides.
+        most: jobs at a time; None: as many as there is room for.
+        per_device: jobs that share a GPU.
+        resume: skip the jobs that are done, and go on with the interrupted ones.
+    """
+
+    def __init__(
+        self,
+        config: DictConfig,
+        config_of: Callable[[int, list[str]], DictConfig],
+        *,
+        most: int | None,
+        per_device: int,
+        resume: bool,
+    ) -> None:
+        self.config, self.config_of, self.resume = config, config_of, resume
+        self.most, self.per_device = most, per_device
+        self.keep: tuple[int, ...] = ()
+        self.folder = Path(config.hydra.sweep.dir).resolve()
+        self.hydra = hydra_api.inherited(config.hydra.overrides.hydra)
+        self.shared = hydra_api.shared_keys(hydra_api.plain(config.hydra.overrides.task))
+
+    def run(self, wanted: dict[int, list[str]]) -> dict[int, float]:
+        """Run jobs; the value of each by number, nan for one that failed.
+
+        Args:
+            wanted: overrides by number.
+
+        Raises:
+            Interrupted: Ctrl-C; the message says how to go on.
+            ConfigFaults: jobs of an earlier start still run in the folder.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with locked(self.folder) as self.keep:
+                return self._run(wanted)
+        except BlockingIOError as error:
+            raise ConfigFaults(f"resume: jobs still run in {self.folder}; stop them") from error
+
+    def _run(self, wanted: dict[int, list[str]]) -> dict[int, float]:
+        self._note_command()
+        values = self._values_of_done(wanted) if self.resume else {}
+        missing = {number: wanted[number] for number in wanted if number not in values}
+        if missing:
+            with Board(self.folder, apart(wanted, self.shared)) as board:
+                try:
+                    values |= self._run_missing(missing, board)
+                except KeyboardInterrupt as error:
+                    raise Interrupted(_where_to_go_on(self.folder)) from error
+        return {number: values[number] for number in wanted}
+
+    def _note_command(self) -> None:
+        chosen = hydra_api.chosen(self.config.hydra.overrides.hydra)
+        said = {
+            "root": self.config.hydra.job.config_name,
+            "overrides": [*hydra_api.plain(self.config.hydra.overrides.task), *chosen],
+        }
+        (self.folder / COMMAND).write_text(json.dumps(said, indent=2) + "\n")
+
+    def _values_of_done(self, wanted: dict[int, list[str]]) -> dict[int, float]:
+        known = jobs.read(self.folder)
+        return {
+            number: known[number].value
+            for number, overrides in wanted.items()
+            if number in known and _is_done(known[number], overrides)
+        }
+
+    def _run_missing(self, wanted: dict[int, list[str]], board: Board) -> dict[int, float]:
+        plans: dict[int, Plan] = {}
+        values: dict[int, float] = {}
+        first = self.config_of(*next(iter(wanted.items())))
+        pool = Pool(places.places(first, most=self.most, per_device=self.per_device))
+
+        def works() -> Iterator[Work]:
+            for number, overrides in wanted.items():
+                plan = plans[number] = self._plan(number, overrides)
+                yield plan.work
+
+        def ended(running: Running, code: int) -> None:
+            job = self._note(plans.pop(running.work.number), code, running.seconds)
+            values[job.number] = job.value
+            board.ends(job)
+
+        def began(work: Work) -> None:
+            board.starts(work.number, plans[work.number].how)
+
+        def idle() -> None:
+            board.look([plans[each.work.number].started for each in pool.running])
+
+        pool.run(works(), began=began, ended=ended, idle=idle)
+        return values
+
+    def _plan(self, number: int, overrides: list[str]) -> Plan:
+        config = self.config_of(number, overrides)
+        run = self.folder / str(config.hydra.sweep.subdir)
+        run.mkdir(parents=True, exist_ok=True)
+        own = self._own(run, overrides)
+        work = Work(
+            number=number,
+            command=self._command(number, own),
+            log=run / OUTPUT,
+            environment={**clean(os.environ), **places.threads(config, self.most), **_CHILD},
+            need=places.need(config),
+            keep=self.keep,
+        )
+        started = Started(number, run, f"val/{config.task.monitor}", config.trainer.max_epochs)
+        how = "goes on" if own[0].startswith(_RESUME) else "starts"
+        return Plan(work, started, overrides, how)
+
+    def _own(self, run: Path, overrides: list[str]) -> list[str]:
+        """The job's overrides and its folder, or the run to go on with, which brings its own.
+
+        A run in that folder is this job's unless something swept has changed: then another search
+        has made it.
+        """
+        here = hydra_api.quoted(run)
+        before = _noted(run) if self.resume else None
+        changed = [text for text in overrides if text not in (before or [])]
+        if before is None or any(text.partition("=")[0] not in self.shared for text in changed):
+            return [*overrides, f"hydra.run.dir={here}"]
+        return [f"{_RESUME}{here}", *changed]
+
+    def _command(self, number: int, own: list[str]) -> list[str]:
+        facts = [f"hydra.job.num={number}", f"hydra.job.id={number}"]
+        sweep = f"hydra.sweep.dir={hydra_api.quoted(self.folder)}"
+        root = f"--config-name={self.config.hydra.job.config_name}"
+        return [sys.executable, "-m", "kasmina", root, *own, *self.hydra, *facts, sweep]
+
+    def _note(self, plan: Plan, code: int, seconds: float) -> Job:
+        job = jobs.ended(
+            self.folder,
+            plan.started.run,
+            number=plan.work.number,
+            code=code,
+            seconds=seconds,
+            overrides=plan.overrides,
+        )
+        jobs.append(self.folder, job)
+        return job
+
+
+_RESUME = "resume="
+_CHILD = {"PYTHONUNBUFFERED": "1", JOB_OF: str(os.getpid())}
+
+
+def _is_done(job: Job, overrides: list[str]) -> bool:
+    return job.state in DONE and job.overrides == jobs.words(overrides)
+
+
+def _noted(run: Path) -> list[str] | None:
+    """The overrides of a run that has a checkpoint to go on from."""
+    noted = run / ".hydra" / "overrides.yaml"
+    if not noted.is_file() or not any((run / "checkpoints").glob("last*.ckpt")):
+        return None
+    return hydra_api.plain(OmegaConf.load(noted))
+
+
+def _where_to_go_on(folder: Path) -> str:
+    done = sum(job.state in DONE for job in jobs.read(folder).values())
+    return (
+        f"interrupted, {done} jobs done; go on with: kasmina -m resume={hydra_api.quoted(folder)}"
+    )
+
+
+def summary_lines(folder: Path) -> list[str]:
+    """How a multirun has ended: counts, and of each job that failed its last words and its log."""
+    known = jobs.read(folder).values()
+    bad = [job for job in known if job.state not in DONE]
+    lines = [f"{len(known) - len(bad)} of {len(known)} jobs done; {folder / jobs.JOBS}"]
+    for job in bad:
+        lines += [f"job {job.number} {job.state}: {job.error}", f"  {folder / job.folder / OUTPUT}"]
+    return lines
+
+
+def count_failed(folder: Path) -> int:
+    """Jobs that have no result."""
+    return sum(job.state not in DONE for job in jobs.read(folder).values())
