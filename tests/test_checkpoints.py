@@ -155,7 +155,7 @@ def test_where_all_are_damaged_they_are_named(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_a_checkpoint_says_so(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no readable checkpoint in .*: there is none"):
+    with pytest.raises(ValueError, match=r"no readable checkpoint in .*: there is none"):
         checkpoints.to_go_on_from(tmp_path)
 
 

@@ -19,9 +19,9 @@ def names(text: str) -> frozenset[str]:
 
 FLOORS: tuple[frozenset[str], ...] = (
     names("""
-        _version suggest stage ramp site recipe faults pool jobs lock control.observation control.gates
-        control.base control.health control.pace control.timing control.none control.schedule control.random
-        control.biggest control.heuristic control
+        _version suggest stage ramp site recipe faults pool jobs lock control.observation
+        control.gates control.base control.health control.pace control.timing control.none
+        control.schedule control.random control.biggest control.heuristic control
     """),
     names("blend attention flex layout rng"),
     names("""
@@ -29,13 +29,13 @@ FLOORS: tuple[frozenset[str], ...] = (
         blueprints.* hosts.*
     """),
     names("""
-        checkpoints lit optim tasks surgery snapshot rollback strategies.* loggers assembly environment rebuild
-        summary data.* callbacks.* report.* bench bench.*
+        checkpoints lit optim tasks surgery snapshot rollback strategies.* loggers assembly
+        environment rebuild summary data.* callbacks.* report.* bench bench.*
     """),
     names("""
-        __init__ __main__ benchmark cli commands conform continued dryrun evaluate hints hydra_api
-        launch listing live machine multirun places preflight ranks request rules schema signatures
-        train usage
+        __init__ __main__ benchmark cli commands conform continued dryrun evaluate hints
+        hydra_api launch listing live machine multirun places preflight ranks request rules
+        schema signatures train usage
     """),
 )
 

@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch.strategies import DDPStrategy
 
 from kasmina.strategies import commit_topology
-from tests.runs import VECTORS, timeline
+from tests.runs import VECTORS, load, moves, rows, timeline
 
 WITNESS = """
 import torch
@@ -78,13 +78,29 @@ COMPILED = ("compile=default", "compile.backend=aot_eager")
 def test_two_ranks_grow_and_prune_as_one_process_does(
     how: tuple[str, ...], alone: dict[str, torch.Tensor], tmp_path: Path
 ) -> None:
-    first, second = states(tmp_path, 2, *how)
+    first, second = states(tmp_path, 2, *how, "logger=[wandb]", "logger.wandb.offline=true")
+    assert_written_once(tmp_path)
     assert any("layers/0.seed" in name for name in first)
     assert not any("layers/1.seed" in name for name in first)
     assert list(first) == list(second) == list(alone)
     for name, tensor in first.items():
         assert torch.equal(tensor, second[name]), name
         torch.testing.assert_close(tensor, alone[name], rtol=1e-10, atol=1e-12)
+
+
+def assert_written_once(folder: Path) -> None:
+    """What one rank writes is not written by the other as well."""
+    (run,) = (folder / "runs" / "default").iterdir()
+    ticks = 7
+    assert [row["tick"] for row in rows(run)] == [str(tick + 1) for tick in range(ticks)]
+    assert len(rows(run, "timeline.csv")) == 2 * ticks
+    assert len(moves(run)) == len(set(moves(run)))
+    names = [path.name for path in (run / "checkpoints").iterdir()]
+    assert sorted(names) == ["best.ckpt", "last-1.ckpt", "last.ckpt"]
+    assert len(list(run.rglob("*.wandb"))) == 1
+    rewraps = load(run, "ledger.json")["rewraps"]
+    assert rewraps["count"] == 3  # two births and a prune, each at a tick of its own
+    assert rewraps["seconds"] > 0
 
 
 class _Trainer:

@@ -62,7 +62,8 @@ def step_cost(
         inputs: a batch of inputs as the model takes it; what ``few`` leaves of it is enough.
         loss_of: the task loss of what the model returns for these inputs.
     """
-    twin = _countable(copy.deepcopy(model)).train()
+    twin = model.twin() if model.twin is not None else copy.deepcopy(model)
+    twin = _countable(twin).train()
     device = next((p.device for p in twin.parameters()), torch.device("cpu"))
     with undisturbed(device), torch.enable_grad():
         whole, _ = _count(twin, lambda: _total(twin, incubation, inputs, loss_of))

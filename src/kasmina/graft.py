@@ -41,10 +41,14 @@ class Grafted(nn.Module):
         slots: a ``SeedSlot`` a site, the name's dots written as slashes.
         compile_seed: how the body of a seed is compiled that comes to live here.
         begin_step: called before a forward that is no look at another network.
+        share_seed: how a seed is cut into shares that comes to live here, each rank to hold one.
+        twin: makes a network like this one without numbers, where this one cannot be copied.
     """
 
     compile_seed: Callable[[nn.Module], None] | None = None
     begin_step: Callable[[], None] | None = None
+    share_seed: Callable[[nn.Module], None] | None = None
+    twin: "Callable[[], Grafted] | None" = None
 
     def __init__(self, host: nn.Module, slots: Sequence[SeedSlot]) -> None:
         super().__init__()

@@ -60,10 +60,12 @@ def check_fit(blueprint: Recipe, site: Site) -> None:
 
 
 def adopt(seed: Seed, model: Grafted) -> Seed:
-    """The seed as the model has its own modules: like the host, and compiled where it is."""
+    """The seed as the model has its own modules: like the host, compiled or shared out as it is."""
     seed = like_host(seed, model.host)
     if model.compile_seed is not None:
         model.compile_seed(seed.body)
+    if model.share_seed is not None:
+        model.share_seed(seed)
     return seed
 
 

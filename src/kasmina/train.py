@@ -1,5 +1,6 @@
 """One run: build, fit, test once, report; returns the number that sweeps look at."""
 
+import logging
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,16 +11,19 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from kasmina import checkpoints
+from kasmina import checkpoints, hydra_api
 from kasmina.assembly import Plain, Run, assemble
 from kasmina.callbacks.base import of_type
 from kasmina.callbacks.feed import close_loggers, show_figures
 from kasmina.environment import environment
 from kasmina.rebuild import recorded
 from kasmina.report import summary_lines, write_report
+from kasmina.report.parse import RunError
 from kasmina.report.runs import read_run
 from kasmina.strategies import together
 from kasmina.summary import run_status, summarize, write_json
+
+log = logging.getLogger(__name__)
 
 
 def train(config: DictConfig) -> float:
@@ -93,7 +97,11 @@ def _save(run: Run, folder: Path, summary: dict[str, Any]) -> None:
 
 
 def _show(run: Run, folder: Path, *, make_report: bool) -> None:
-    record = read_run(folder)
+    try:
+        record = read_run(folder)
+    except RunError as error:  # a spoilt file of a run that was resumed
+        log.warning("%s; so there is no report", error)
+        return
     if make_report:
         write_report([folder])
         show_figures(run.trainer, record)
@@ -104,4 +112,4 @@ def _show(run: Run, folder: Path, *, make_report: bool) -> None:
 
 def _overrides(folder: Path) -> list[str]:
     path = folder / ".hydra" / "overrides.yaml"
-    return list(OmegaConf.load(path)) if path.is_file() else []
+    return hydra_api.plain(OmegaConf.load(path)) if path.is_file() else []

@@ -3,19 +3,21 @@
 import time
 from typing import Any
 
+import torch
 from lightning import LightningModule, Trainer
+from lightning.pytorch.utilities import move_data_to_device
 
 from kasmina.callbacks.base import Batch, GrowthCallback, growing
 from kasmina.callbacks.compile_log import CompileLog
 from kasmina.flops import StepCost, few, step_cost
 from kasmina.lit import GrowingModule
-from kasmina.stage import Event, Stage
+from kasmina.stage import ROLLBACK, Event, Stage
 from kasmina.surgery import Change
 
 
 class Ledger(GrowthCallback):
-    """FLOPs of host, seeds, incubation and evaluation, and of every single seed; wall time, and
-    what the compiler did after each change.
+    """FLOPs of host, seeds, incubation and evaluation, and of every single seed; wall time, how
+    long the strategy took to follow changes, and what the compiler did after each.
 
     A step is counted once for each structure of the network and multiplied by samples. What went
     to a seed stays on the bill when the seed is pruned.
@@ -25,6 +27,7 @@ class Ledger(GrowthCallback):
         self.flops = {"host": 0.0, "seeds": 0.0, "incubation": 0.0, "evaluation": 0.0}
         self.wall_s = 0.0
         self.seeds: list[dict[str, Any]] = []
+        self.rewraps = {"count": 0, "seconds": 0.0}
         self.compiling = CompileLog()
         self._cost: StepCost | None = None
         self._since = 0.0
@@ -93,10 +96,23 @@ class Ledger(GrowthCallback):
         if change.event == Event.GERMINATE:
             entry = {"site": change.site, "blueprint": change.blueprint, "germinated_tick": tick}
             self.seeds.append({**entry, "fate": "open", "flops": 0.0})
+        if change.event == ROLLBACK:
+            self._reopen(change)
         fate = {str(Event.PRUNE): "pruned", str(Event.FOSSILIZE): "kept"}.get(change.event)
         for seed in self.seeds:
             if fate and seed["site"] == change.site and seed["fate"] == "open":
                 seed["fate"] = fate
+
+    def on_rewrap(self, trainer: Trainer, module: GrowingModule, seconds: float) -> None:
+        """What following a change has cost rank 0."""
+        self.rewraps["count"] += 1
+        self.rewraps["seconds"] += seconds
+
+    def _reopen(self, change: Change) -> None:
+        """A seed that was put back is open again, or gone."""
+        own = [seed for seed in self.seeds if seed["site"] == change.site]
+        if own:
+            own[-1]["fate"] = "pruned" if change.stage_to == Stage.PRUNED else "open"
 
     @property
     def total(self) -> float:
@@ -116,12 +132,15 @@ class Ledger(GrowthCallback):
             "flops": flops,
             "wall_s": {"fit": self.elapsed},
             "seeds": self.seeds,
+            "rewraps": dict(self.rewraps),
             "compile": self.compiling.report(),
         }
 
     def _price(self, module: GrowingModule, batch: Batch) -> StepCost:
         if self._cost is None:
             inputs, targets = few(module.lay_out(batch))
+            if module.model.twin is not None:
+                inputs, targets = move_data_to_device((inputs, targets), torch.device("meta"))
             self._cost = step_cost(
                 module.model, module.incubation, inputs, lambda out: module.task.loss(out, targets)
             )
@@ -133,6 +152,7 @@ class Ledger(GrowthCallback):
             "flops": dict(self.flops),
             "wall_s": self.elapsed,
             "seeds": list(self.seeds),
+            "rewraps": dict(self.rewraps),
             "compile": self.compiling.state_dict(),
         }
 
@@ -141,6 +161,7 @@ class Ledger(GrowthCallback):
         self.flops = dict(state_dict["flops"])
         self.wall_s = state_dict["wall_s"]
         self.seeds = [dict(seed) for seed in state_dict["seeds"]]
+        self.rewraps = dict(state_dict.get("rewraps", self.rewraps))
         self.compiling.load_state_dict(state_dict.get("compile", []))
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import logging
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -12,10 +13,13 @@ from lightning import LightningModule, Trainer
 from kasmina.callbacks.base import GrowthCallback, growing, the
 from kasmina.callbacks.ledger import Ledger
 from kasmina.callbacks.ticker import Ticker
+from kasmina.checkpoints import write_text
 from kasmina.lit import GrowingModule
 from kasmina.slot import SeedSlot
 from kasmina.surgery import Change
 from kasmina.tasks import Task
+
+log = logging.getLogger(__name__)
 
 METRICS, TIMELINE, EVENTS, LEDGER = "metrics.csv", "timeline.csv", "events.jsonl", "ledger.json"
 
@@ -28,8 +32,8 @@ class RunRecord(GrowthCallback):
     """Writes ``metrics.csv``, ``timeline.csv``, ``events.jsonl`` and ``ledger.json``.
 
     Rows are appended as they come, so a run that is killed leaves what it had. A resumed run
-    first drops the rows that its checkpoint does not know. Rank 0 alone writes. All files are
-    there from the start, empty but for their heads.
+    first drops the rows that its checkpoint does not know, and says which are damaged. Rank 0 alone
+    writes. All files are there from the start, empty but for their heads.
 
     Args:
         folder: the run's folder.
@@ -118,27 +122,49 @@ class RunRecord(GrowthCallback):
 
     def _write_ledger(self, trainer: Trainer) -> None:
         bill = the(trainer, Ledger).report()
-        (self.folder / LEDGER).write_text(json.dumps(bill, indent=2) + "\n")
+        write_text(self.folder / LEDGER, json.dumps(bill, indent=2) + "\n")
 
 
 def _keep_events(path: Path, tick: int, step: int) -> None:
     """Only the events up to ``tick``, and up to ``step`` of those between two ticks."""
-    lines = path.read_text().splitlines() if path.is_file() else []
-    past = ((line, json.loads(line)) for line in lines)
-    kept = [line for line, event in past if event["tick"] <= tick and event["step"] <= step]
-    path.write_text("".join(line + "\n" for line in kept))
+    kept = []
+    for number, line in enumerate(_lines(path), start=1):
+        try:
+            event = json.loads(line)
+            past = event["tick"] <= tick and event["step"] <= step
+        except (ValueError, KeyError, TypeError):
+            _pass_over(path, number)
+        else:
+            kept += [line] if past else []
+    write_text(path, "".join(line + "\n" for line in kept))
 
 
 def _keep_rows(path: Path, columns: list[str], step: int, most: int | None) -> int:
     """A head of ``columns``, and only the rows up to ``step``, the first ``most``; how many."""
-    rows: list[dict[str, Any]] = []
-    if path.is_file():
-        with path.open(newline="") as file:
-            rows = [row for row in csv.DictReader(file) if int(row["step"]) <= step][:most]
-    with path.open("w", newline="") as file:
-        csv.DictWriter(file, columns).writeheader()
-    _append(path, rows)
-    return len(rows)
+    kept = []
+    place = columns.index("step")
+    for number, line in enumerate(_lines(path)[1:], start=2):
+        try:
+            (cells,) = csv.reader([line])
+            past = len(cells) == len(columns) and int(cells[place]) <= step
+        except (ValueError, IndexError, csv.Error):
+            past, cells = False, []
+        if len(cells) != len(columns):
+            _pass_over(path, number)
+        kept += [line] if past else []
+    kept = kept[:most]
+    write_text(path, "".join(line + "\r\n" for line in [",".join(columns), *kept]))
+    return len(kept)
+
+
+def _lines(path: Path) -> list[str]:
+    """The whole lines; a run that was killed may have left half of one."""
+    text = path.read_text(errors="replace") if path.is_file() else ""
+    return text.split("\n")[:-1]
+
+
+def _pass_over(path: Path, line: int) -> None:
+    log.warning("%s line %d is damaged and left out", path, line)
 
 
 def _metric_names(module: GrowingModule) -> list[str]:

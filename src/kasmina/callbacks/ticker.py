@@ -8,7 +8,7 @@ from lightning import LightningModule, Trainer
 from kasmina.callbacks.base import Batch, GrowthCallback, growing, of_type
 from kasmina.lit import GrowingModule
 from kasmina.stage import Event
-from kasmina.strategies import commit_topology
+from kasmina.strategies import check_ranks, commit_topology
 from kasmina.surgery import Change
 
 
@@ -62,9 +62,9 @@ class Ticker(GrowthCallback):
             self.due = False
             for callback in of_type(trainer, GrowthCallback):
                 callback.on_tick(trainer, growing(pl_module), self.tick)
-            if self.reshaped:
-                self.reshaped = False
-                commit_topology(trainer)
+            reshaped, self.reshaped = self.reshaped, False
+            # at every tick: a rank that alone has changed nothing would never come to compare
+            (commit_topology if reshaped else check_ranks)(trainer)
 
     def on_change(self, trainer: Trainer, module: GrowingModule, tick: int, change: Change) -> None:
         """Note that parameters came, went, or began to ask for a gradient."""
