@@ -25,6 +25,7 @@ LIVES = (
     "ramp.ticks=3",
     "callbacks.pruning.cooldown=1",
     "scheduler.warmup_steps=3",
+    "incubation.interval=1",
 )
 SETTINGS = {
     "perceptron": (*VECTORS, *LIVES),

@@ -56,7 +56,9 @@ def assemble(config: Plain) -> Run:
     module = make_module(config, data)
     callbacks = [build(callback) for callback in config["callbacks"].values() if callback]
     loggers = [build(logger) for logger in config["logger"].values() if logger]
-    trainer = build(config["trainer"], callbacks=callbacks, logger=loggers or False)
+    # or what Lightning saves for SLURM would be taken up by the next run in this directory
+    root = {"default_root_dir": config["paths"]["run_dir"]} | config["trainer"]
+    trainer = build(root, callbacks=callbacks, logger=loggers or False)
     for needed in (Ticker, Ledger, RunRecord):
         the(trainer, needed)
     return Run(module, data, trainer)

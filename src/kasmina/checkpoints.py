@@ -63,8 +63,7 @@ def write(path: Path, content: dict[str, Any]) -> None:
     """Save ``content`` so that at every moment ``path`` is the file before or the whole new one.
 
     Raises:
-        OSError, RuntimeError: the disk is full or the folder cannot be written; ``path`` is as it
-            was.
+        OSError: the disk is full or the folder cannot be written; ``path`` is as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.tmp")  # os.replace needs the same file system
@@ -74,9 +73,22 @@ def write(path: Path, content: dict[str, Any]) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, path)
+    except (OSError, RuntimeError) as error:  # torch's writer has words of its own for a full disk
+        reason = str(error).partition("\n")[0]
+        raise OSError(f"cannot save {path}: {reason}; what was there is as it was") from error
     finally:
         beside.unlink(missing_ok=True)
     _sync_folder(path.parent)
+
+
+def write_text(path: Path, text: str) -> None:
+    """The same for a small file of words, which need not last through a loss of power."""
+    beside = path.with_name(f".{path.name}.tmp")
+    try:
+        beside.write_text(text, newline="")
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def read(path: Path, map_location: Any = "cpu") -> dict[str, Any]:

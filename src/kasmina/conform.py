@@ -80,7 +80,13 @@ def _is_scalar_of(value: Any, hint: Any) -> bool:
     if origin in _SCALARS:
         as_number = isinstance(value, bool) and origin is not bool  # True is an int to Python
         return isinstance(value, _SCALARS[origin]) and not as_number
-    return not (origin is Target or is_dataclass(origin) or _is_container(origin))
+    return not (_is_built(origin) or is_dataclass(origin) or _is_container(origin))
+
+
+def _is_built(origin: Any) -> bool:
+    """Whether only a mapping with ``_target_`` makes one: of other packages nobody knows."""
+    ours = isinstance(origin, type) and origin.__module__.startswith("kasmina.")
+    return origin is Target or (ours and not is_dataclass(origin))
 
 
 def _is_container(origin: Any) -> bool:
@@ -144,7 +150,7 @@ def _fields_faults(value: Mapping[str, Any], schema: Any, path: str) -> Iterator
 
 
 def _mapping_faults(value: Mapping[str, Any], hint: Any, path: str) -> Iterator[str]:
-    if hint is Target:
+    if _is_built(hint):
         yield f"{path}: needs a {TARGET}"
         return
     origin, arguments = get_origin(hint) or hint, get_args(hint)
@@ -158,7 +164,7 @@ def _mapping_faults(value: Mapping[str, Any], hint: Any, path: str) -> Iterator[
 
 def _list_faults(value: list[Any], hint: Any, path: str) -> Iterator[str]:
     origin, arguments = get_origin(hint) or hint, get_args(hint)
-    if origin in _SCALARS or origin in (dict, Mapping) or hint is Target or is_dataclass(hint):
+    if origin in _SCALARS or origin in (dict, Mapping) or _is_built(hint) or is_dataclass(hint):
         yield _wrong(value, _alternatives([hint]), path)
         return
     if origin is tuple and arguments and arguments[-1] is not ...:
@@ -195,6 +201,7 @@ def _alternatives(hints: Sequence[Any]) -> list[str]:
         elif origin is Literal:
             words |= dict.fromkeys(map(str, arguments))
         else:
-            word = _WORDS.get(origin or hint) or getattr(hint, "__name__", None) or str(hint)
+            known = _WORDS[Target] if _is_built(hint) else _WORDS.get(origin or hint)
+            word = known or getattr(hint, "__name__", None) or str(hint)
             words[str(word)] = None
     return list(words)

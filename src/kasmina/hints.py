@@ -1,12 +1,13 @@
 """Put the errors of a composition into words: what came, what is possible, what was meant.
 
-Hydra stops at the first wrong override. Here each is tried on top of those that are right, so
+Hydra stops at the first wrong override. Here the rest is tried on top of those that are right, so
 that one answer names all of them.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -14,6 +15,9 @@ from yaml import MarkedYAMLError
 
 from kasmina import hydra_api
 from kasmina.suggest import nearest, unknown
+
+Attempt = Callable[..., DictConfig | Exception]
+"""The config of some overrides, or why there is none."""
 
 _MISSING_OPTION = re.compile(r"In '([^']*)': Could not (?:find|load) '([^']*)/([^'/]*)'")
 
@@ -36,33 +40,55 @@ class Diagnosis:
 def diagnose(overrides: list[str], root: str = hydra_api.ROOT) -> Diagnosis:
     """Find every wrong override; if the config itself is broken, say that alone."""
     found = Diagnosis()
+    attempt = _attempts(root)
+    lost: set[str] = set()  # groups whose option is wrong: their keys cannot be judged
+    left = list(overrides)
     with hydra_api.composer():
-        broken = _attempt([], root)
-        if broken is not None:
-            folders = ", ".join(map(str, hydra_api.user_dirs()))
-            where = f" (searched before ours: {folders})" if folders else ""
-            return Diagnosis([explain(broken) + where], composes=False)
-        lost: set[str] = set()  # groups whose option is wrong: their keys cannot be judged
-        for text in overrides:
-            if any(text.lstrip("+~").startswith(f"{group}.") for group in lost):
-                continue
-            fault = _fault(text, found.good, root, lost)
-            if fault is None:
-                found.good.append(text)
-            else:
-                found.faults.append(fault)
+        while left:
+            right = _composable(left, found.good, attempt)
+            found.good += left[:right]
+            if not found.good and isinstance(broken := attempt(), Exception):
+                folders = ", ".join(map(str, hydra_api.user_dirs()))
+                where = f" (searched before ours: {folders})" if folders else ""
+                return Diagnosis([explain(broken) + where], composes=False)
+            for text in left[right : right + 1]:
+                fault = _fault(text, found.good, attempt, lost)
+                (found.good if fault is None else found.faults).append(fault or text)
+            left = [text for text in left[right + 1 :] if not _is_below(text, lost)]
     return found
 
 
-def _attempt(overrides: list[str], root: str) -> Exception | None:
-    try:
-        hydra_api.compose(overrides, root)
-    except hydra_api.COMPOSITION_ERRORS as error:
-        return error
-    return None
+def _attempts(root: str) -> Attempt:
+    """Composes overrides, the same ones only once: it takes a sixth of a second."""
+
+    @cache
+    def attempt(*overrides: str) -> DictConfig | Exception:
+        try:
+            return hydra_api.compose(list(overrides), root)
+        except hydra_api.COMPOSITION_ERRORS as error:
+            return error
+
+    return attempt
 
 
-def _fault(text: str, good: list[str], root: str, lost: set[str]) -> str | None:
+def _composable(overrides: list[str], good: list[str], attempt: Attempt) -> int:
+    """How many of them, from the first on, compose on top of ``good``: found by halving."""
+    right, wrong = 0, len(overrides) + 1
+    tried = len(overrides)
+    while wrong - right > 1:
+        if isinstance(attempt(*good, *overrides[:tried]), Exception):
+            wrong = tried
+        else:
+            right = tried
+        tried = (right + wrong) // 2
+    return right
+
+
+def _is_below(text: str, groups: set[str]) -> bool:
+    return any(text.lstrip("+~").startswith(f"{group}.") for group in groups)
+
+
+def _fault(text: str, good: list[str], attempt: Attempt, lost: set[str]) -> str | None:
     try:
         override = hydra_api.parse(text)
     except hydra_api.COMPOSITION_ERRORS:
@@ -72,19 +98,22 @@ def _fault(text: str, good: list[str], root: str, lost: set[str]) -> str | None:
         )
     if override.is_sweep_override():
         return f"{text!r}: several values need -m (--multirun); a list is written [a,b]"
-    error = _attempt([*good, text], root)
-    if error is None:
+    error, config = attempt(*good, text), attempt(*good)
+    if not isinstance(error, Exception):
         return None
     key = override.key_or_group
     if hydra_api.options(key):
         lost.add(key)
         return _option_fault(key, override.value()) or f"{text!r}: {explain(error)}"
-    return _key_fault(text, key, hydra_api.compose(good, root), error)
+    assert isinstance(config, DictConfig)
+    return _key_fault(text, key, config, error)
 
 
 def _option_fault(group: str, value: Any) -> str | None:
     possible = hydra_api.options(group)
-    came = [str(each) for each in (value if isinstance(value, list) else [value])]
+    came = [
+        "null" if v is None else str(v) for v in (value if isinstance(value, list) else [value])
+    ]
     wrong = [each for each in came if each not in possible]
     return "; ".join(f"{group}: {unknown('option', each, possible)}" for each in wrong) or None
 

@@ -25,11 +25,11 @@ def launch(arguments: list[str]) -> None:
     """Train, or answer one of Hydra's questions about the config.
 
     Raises:
-        ConfigFaults: the command line or the config is wrong; every mistake is named.
+        ConfigFaults: the command line or the config is wrong, and every mistake is named; or the
+            run's folder cannot be made.
         RunFailed: a run ended with an error of its user's.
         Interrupted: Ctrl-C.
     """
-    # what the run itself cannot write is its own error: Hydra makes the folder before it
     request = read(arguments)
     request = continued(request) if request.multirun else resumed(request)
     if request.multirun:
@@ -46,7 +46,7 @@ def launch(arguments: list[str]) -> None:
     task = _Task()
     try:
         multiruns = hydra_api.run(task, request.argv, request.root)
-    except OSError as error:
+    except OSError as error:  # of Hydra, which makes the run's folder; the run's own are counted
         if error.filename is None:  # no file's fault: a pipe that nobody reads
             raise
         raise ConfigFaults(f"run folder: {error.filename}: {error.strerror}") from error

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from kasmina import hydra_api
 from kasmina.faults import ConfigFaults, UsageFaults
@@ -158,7 +160,29 @@ def _overrides_of(folder: Path) -> list[str]:
         raise ConfigFaults(f"resume: {folder} is no run folder: it has no {_SAVED}")
     if not _checkpoints(folder):
         raise ConfigFaults(f"resume: {folder} has no checkpoints/last.ckpt to go on from")
-    return [str(text) for text in OmegaConf.load(saved) if not _is_resume(str(text))]
+    overrides = _saved(folder)
+    if overrides is None:
+        raise ConfigFaults(f"resume: {saved} is damaged: it is no list of overrides")
+    return [text for text in overrides if not _is_resume(text)]
+
+
+def _saved(folder: Path) -> list[str] | None:
+    """The overrides that a run was started with; None where its list of them is damaged."""
+    try:
+        overrides = hydra_api.plain(OmegaConf.load(folder / _SAVED)) or []
+    except (YAMLError, OmegaConfBaseException, ValueError, OSError):
+        return None
+    whole = isinstance(overrides, list) and all(isinstance(text, str) for text in overrides)
+    return overrides if whole else None
+
+
+def _has_ended(folder: Path) -> bool:
+    """Whether a run's summary says so; one that is damaged says nothing."""
+    try:
+        summary = json.loads((folder / "summary.json").read_text())
+    except (ValueError, OSError):
+        return False
+    return isinstance(summary, dict) and summary.get("status") in _DONE
 
 
 def _newest(request: Request) -> Path | None:
@@ -182,12 +206,10 @@ def _newest(request: Request) -> Path | None:
 
 def _is_unfinished(folder: Path, overrides: Sequence[str]) -> bool:
     """Whether a folder is that of a run of these overrides that could go on."""
-    saved, summary = folder / _SAVED, folder / "summary.json"
-    if not saved.is_file() or not _checkpoints(folder):
+    if not (folder / _SAVED).is_file() or not _checkpoints(folder) or _has_ended(folder):
         return False
-    if summary.is_file() and json.loads(summary.read_text())["status"] in _DONE:
-        return False
-    return _own(map(str, OmegaConf.load(saved))) == _own(overrides)
+    saved = _saved(folder)
+    return saved is not None and _own(saved) == _own(overrides)
 
 
 def _own(overrides: Iterable[str]) -> list[str]:

@@ -3,16 +3,22 @@
 A rule reads plain values and yields a sentence a fault. No rule reads data.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from torch import nn
 
 from kasmina import machine
+from kasmina.callbacks.ledger import Ledger
+from kasmina.callbacks.record import RunRecord
+from kasmina.callbacks.ticker import Ticker
 from kasmina.compiling import Compile, compile_in_place
 from kasmina.dryrun import absent_sites, bare_grafted, bare_host, example
 from kasmina.graft import Grafted
-from kasmina.nursery import check_fit
+from kasmina.nursery import check_fit, sizes
+from kasmina.optim import SeedOptions
 from kasmina.ramp import Ramp
 from kasmina.recipe import TARGET, Recipe, build
 from kasmina.site import Site
@@ -20,6 +26,12 @@ from kasmina.suggest import unknown
 
 Values = Mapping[str, Any]
 Rule = Callable[[Values], Iterator[str]]
+
+REFUSALS = (
+    *(ValueError, TypeError, OSError, OverflowError, ZeroDivisionError, RuntimeError),
+    MisconfigurationException,
+)
+"""What constructors of ours, of torch and of Lightning raise of options that they cannot take."""
 
 
 def impossible(values: Values) -> Iterator[str]:
@@ -32,8 +44,8 @@ def data_files(values: Values) -> Iterator[str]:
     """A data file that is missing or damaged."""
     try:
         missing = getattr(build(values["data"]), "missing", None)
-    except ValueError as error:
-        yield f"data: {error}"
+    except REFUSALS as error:
+        yield f"data: {_line(error)}"
         return
     problem = missing() if missing else None
     if problem:
@@ -42,15 +54,58 @@ def data_files(values: Values) -> Iterator[str]:
 
 def parts(values: Values) -> Iterator[str]:
     """A part that refuses its own options: a ramp of no tick, a negative ridge."""
-    makers: dict[str, Callable[[], object]] = {"ramp": lambda: Ramp(**values["ramp"])}
+    weights = [nn.Parameter(torch.zeros(1))]
+    makers: dict[str, Callable[[], object]] = {
+        "ramp": lambda: Ramp(**values["ramp"]),
+        "growth": lambda: SeedOptions(
+            values["growth"]["seed_lr"], values["growth"]["seed_weight_decay"]
+        ),
+        "optimizer": lambda: build(values["optimizer"], weights),
+        "host": lambda: bare_host(values),
+    }
     for key in ("incubation", "task", "scheduler", "controller"):
         makers[key] = lambda config=values[key]: build(config)  # type: ignore[misc]
-    makers["host"] = lambda: bare_host(values)
     for key, make in makers.items():
         try:
             make()
-        except (ValueError, OSError) as error:
-            yield f"{key}: {error}"
+        except REFUSALS as error:
+            yield f"{key}: {_line(error)}"
+
+
+def callbacks(values: Values) -> Iterator[str]:
+    """A callback that refuses its options, watches what nobody logs, or one too few."""
+    made: dict[str, object] = {}
+    for key, config in values["callbacks"].items():
+        try:
+            made |= {key: build(config)} if config else {}
+        except REFUSALS as error:
+            yield f"callbacks.{key}: {_line(error)}"
+            return
+    for needed in (Ticker, Ledger, RunRecord):
+        if not any(isinstance(each, needed) for each in made.values()):
+            yield f"callbacks: a run needs {needed.__module__}.{needed.__qualname__}"
+    yield from _monitors(values, made)
+
+
+def _monitors(values: Values, made: Mapping[str, object]) -> Iterator[str]:
+    """A metric to watch that is not logged; a callback of the user's may log anything."""
+    if not all(
+        type(each).__module__.startswith(("kasmina.", "lightning.")) for each in made.values()
+    ):
+        return
+    try:
+        known = {"train/loss", "epoch", "step", *build(values["task"]).metrics("val/")}
+    except REFUSALS:  # of the task's own options
+        return
+    for key, each in made.items():
+        monitor = getattr(each, "monitor", None)
+        if monitor is not None and monitor not in known and not monitor.startswith("train/"):
+            yield f"callbacks.{key}.monitor: {unknown('metric', monitor, known)}"
+
+
+def _line(error: Exception) -> str:
+    """What an error says, in one line."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
 def slot_sites(values: Values) -> Iterator[str]:
@@ -64,12 +119,13 @@ def slot_sites(values: Values) -> Iterator[str]:
         model = None if absent else bare_grafted(values)
     except ValueError as error:
         yield f"slots.sites: {error}"
-    except (RuntimeError, TypeError, IndexError) as error:
+    except (*REFUSALS, IndexError) as error:
         shape = tuple(getattr(example(values["data"]), "shape", ()))
         reason = str(error).splitlines()[0]
         yield f"host: cannot read a batch of data of shape {shape}: {reason}"
     else:
         yield from _misfits(values, {slot.site.kind for slot in model or ()})
+        yield from _unfit(values, [slot.site for slot in model or ()])
         yield from _planted(values, {slot.site.name: slot.site for slot in model or ()})
         yield from _regions(values, model)
 
@@ -80,6 +136,17 @@ def _misfits(values: Values, kinds: set[str]) -> Iterator[str]:
         if kinds and not kinds & set(fits):
             passing = " and ".join(sorted(kinds))
             yield f"blueprint.{name}: fits {' and '.join(fits)}; the chosen sites pass {passing}"
+
+
+def _unfit(values: Values, sites: Iterable[Site]) -> Iterator[str]:
+    """A blueprint, or the blend, that refuses its options at a site that it fits."""
+    operator = Recipe.of("blend", values["blend"])
+    for name, config in values["blueprint"].items():
+        try:
+            for site in sites:
+                sizes(site, {name: Recipe.of(name, config)}, operator)
+        except REFUSALS as error:
+            yield f"blueprint.{name}: {_line(error)}"
 
 
 def _planted(values: Values, sites: Mapping[str, Site]) -> Iterator[str]:
@@ -120,13 +187,14 @@ def _host(values: Values) -> nn.Module | None:
     """The host, None where it refuses its options, which ``parts`` says."""
     try:
         return bare_host(values)
-    except ValueError:
+    except REFUSALS:
         return None
 
 
 RULES: tuple[Rule, ...] = (
     data_files,
     parts,
+    callbacks,
     slot_sites,
     memory_format,
     machine.threads,

@@ -35,11 +35,21 @@ class Signature:
             return cls({}, frozenset(), True)
         types = _types(target)
         named = [each for each in parameters if each.kind in _NAMED]
+        open_ = any(each.kind is each.VAR_KEYWORD for each in parameters)
         return cls(
-            hints={each.name: types.get(each.name, Any) for each in named},
+            hints={
+                **(_handed_on(target) if open_ else {}),
+                **{each.name: types.get(each.name, Any) for each in named},
+            },
             required=frozenset(each.name for each in named if each.default is each.empty),
-            open=any(each.kind is each.VAR_KEYWORD for each in parameters),
+            open=open_,
         )
+
+
+def _handed_on(target: Callable[..., Any]) -> dict[str, Any]:
+    """What a class with ``**options`` hands on to the class that it comes from."""
+    above = target.__mro__[1] if inspect.isclass(target) else object
+    return Signature.of(above).hints if above is not object else {}
 
 
 def _types(target: Callable[..., Any]) -> dict[str, Any]:

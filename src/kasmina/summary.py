@@ -13,6 +13,7 @@ from kasmina.callbacks.base import of_type, the
 from kasmina.callbacks.governor import Governor
 from kasmina.callbacks.ledger import Ledger
 from kasmina.callbacks.record import RunRecord
+from kasmina.checkpoints import write_text
 from kasmina.stage import ALIVE, Stage
 
 _BROKEN = {EarlyStoppingReason.DIVERGENCE_THRESHOLD, EarlyStoppingReason.NON_FINITE_METRIC}
@@ -73,7 +74,7 @@ def _checkpoints(folder: Path) -> dict[str, str]:
 
 def write_json(path: Path, content: Any) -> None:
     """Write plain values; a number that JSON has no word for becomes null."""
-    path.write_text(json.dumps(_sane(content), indent=2) + "\n")
+    write_text(path, json.dumps(_sane(content), indent=2) + "\n")
 
 
 def _sane(value: Any) -> Any:

@@ -68,7 +68,11 @@ class Task:
 
 
 class Classification(Task):
-    """One class a sample: cross entropy and accuracy."""
+    """One class a sample: cross entropy and accuracy.
+
+    Raises:
+        ValueError: no class, or a smoothing outside [0, 1].
+    """
 
     def __init__(
         self,
@@ -78,6 +82,11 @@ class Classification(Task):
         monitor: str = "accuracy",
         mode: str = "max",
     ) -> None:
+        if num_classes < 1 or not 0 <= label_smoothing <= 1:
+            raise ValueError(
+                "num_classes is at least 1 and label_smoothing lies in [0, 1]; "
+                f"not {num_classes} and {label_smoothing}"
+            )
         super().__init__(
             loss=nn.CrossEntropyLoss(label_smoothing=label_smoothing),
             metrics={"accuracy": MulticlassAccuracy(num_classes, average="micro")},

@@ -34,6 +34,9 @@ class DataModule(LightningDataModule):
         drop_last: leave out training batches that are not full.
         draws: see ``EpochBatches``.
         augment: what the training step puts inputs through, or None.
+
+    Raises:
+        ValueError: a batch of nothing.
     """
 
     def __init__(
@@ -46,6 +49,10 @@ class DataModule(LightningDataModule):
         augment: nn.Module | None = None,
     ) -> None:
         super().__init__()
+        if batch_size < 1:
+            raise ValueError(f"a batch has at least 1 sample, not {batch_size}")
+        if draws is not None and draws < 1:
+            raise ValueError(f"an epoch has at least 1 batch, not {draws}")
         self.batch_size, self.seed = batch_size, seed
         self.drop_last, self.draws = drop_last, draws
         self.augment = augment
@@ -165,6 +172,17 @@ def check(where: str, declared: Mapping[str, object], found: Mapping[str, object
     for name, value in declared.items():
         if value != found[name]:
             raise ValueError(f"data.{name} came as {value}, but {where} has {name} {found[name]}")
+
+
+def at_least(least: int, **options: int) -> None:
+    """Refuse what is too little.
+
+    Raises:
+        ValueError: an option is below ``least``; names it.
+    """
+    for name, value in options.items():
+        if value < least:
+            raise ValueError(f"{name} is at least {least}, not {value}")
 
 
 def image_facts(inputs: Tensor, targets: Tensor) -> dict[str, object]:

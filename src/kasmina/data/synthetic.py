@@ -2,7 +2,7 @@
 
 import torch
 
-from kasmina.data.base import DataModule, Split, check
+from kasmina.data.base import DataModule, Split, at_least, check
 from kasmina.data.samples import Samples
 from kasmina.rng import derive
 
@@ -29,7 +29,8 @@ class Synthetic(DataModule):
         inputs (B, C, H, W) or (B, ``in_features``) float32, targets (B,) int64.
 
     Raises:
-        ValueError: an image that has not ``in_features`` values, or half an image's shape.
+        ValueError: an image that has not ``in_features`` values, half an image's shape, or a split
+            without a sample or a batch.
     """
 
     def __init__(
@@ -48,9 +49,10 @@ class Synthetic(DataModule):
         drop_last: bool = False,
     ) -> None:
         super().__init__(batch_size=batch_size, seed=seed, drop_last=drop_last)
+        at_least(1, num_classes=num_classes, in_features=in_features)
         self.num_classes, self.in_features = num_classes, in_features
         self.shape = _shape(in_features, in_channels, image_size)
-        self.sizes = {"train": train_size, "val": val_size, "test": test_size}
+        self.sizes = _sizes(train_size, val_size, test_size, batch_size if drop_last else 1)
         self.split_seed = split_seed
 
     def load(self, split: Split) -> Samples:
@@ -83,7 +85,7 @@ class SyntheticTokens(DataModule):
         inputs and targets (B, T) int64, the targets shifted by one token.
 
     Raises:
-        ValueError: a noise outside [0, 1].
+        ValueError: a noise outside [0, 1], or a split without a sample or a batch.
     """
 
     def __init__(
@@ -103,8 +105,9 @@ class SyntheticTokens(DataModule):
         super().__init__(batch_size=batch_size, seed=seed, drop_last=drop_last)
         if not 0 <= noise <= 1:
             raise ValueError(f"noise is a share in [0, 1], not {noise}")
+        at_least(1, vocab_size=vocab_size, context=context)
         self.vocab_size, self.context, self.noise = vocab_size, context, noise
-        self.sizes = {"train": train_size, "val": val_size, "test": test_size}
+        self.sizes = _sizes(train_size, val_size, test_size, batch_size if drop_last else 1)
         self.split_seed = split_seed
 
     def load(self, split: Split) -> Samples:
@@ -118,6 +121,14 @@ class SyntheticTokens(DataModule):
         return Samples(tokens[:, :-1], tokens[:, 1:])
 
 
+def _sizes(train: int, val: int, test: int, least: int) -> dict[str, int]:
+    """Samples by split, of which training has at least ``least``, and each at least 2."""
+    at_least(2, train_size=train, val_size=val, test_size=test)  # two are the example of a shape
+    if train < least:
+        raise ValueError(f"{train} samples make no batch of {least} with drop_last")
+    return {"train": train, "val": val, "test": test}
+
+
 def _shape(features: int, channels: int | None, size: int | list[int] | None) -> tuple[int, ...]:
     """One sample's shape, checked against its number of values."""
     if channels is None and size is None:
@@ -128,6 +139,7 @@ def _shape(features: int, channels: int | None, size: int | list[int] | None) ->
             f"came as {channels} and {size}"
         )
     height, width = (size, size) if isinstance(size, int) else size
+    at_least(1, in_channels=channels, image_size=min(height, width))
     where = f"an image of {channels} x {height} x {width}"
     check(where, {"in_features": features}, {"in_features": channels * height * width})
     return (channels, height, width)
