@@ -21,7 +21,7 @@ LIFE = [
     Event.HOLD,
     Event.FOSSILIZE,
 ]
-SEEDED = [*ALIVE, Stage.FOSSILIZED]
+SEEDED = [*sorted(ALIVE), Stage.FOSSILIZED]
 ENDED = (*LIFE[:3], Event.PRUNE)
 RESTS = (*ENDED, Event.EMBARGO)
 
