@@ -11,6 +11,9 @@ import pytest
 
 STUDIES = Path(__file__).parents[1] / "experiments"
 SCRIPTS = sorted(path.parent.name for path in STUDIES.glob("*/run.py"))
+CHEAP = {"se_broadcast"}
+ALL = "KASMINA_STUDIES"
+"""An environment variable: the others take two minutes together."""
 
 
 @pytest.mark.slow
@@ -19,6 +22,8 @@ SCRIPTS = sorted(path.parent.name for path in STUDIES.glob("*/run.py"))
 )
 @pytest.mark.parametrize("study", SCRIPTS)
 def test_a_study_runs_again_from_its_command(study: str, tmp_path: Path) -> None:
+    if study not in CHEAP and not os.environ.get(ALL):
+        pytest.skip(f"takes long; set {ALL}=1 to run every study")
     flags = ["--quick", "--rounds", "1", "--device", "cpu", "--out", str(tmp_path)]
     done = subprocess.run(
         [sys.executable, STUDIES / study / "run.py", *flags],

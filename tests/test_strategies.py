@@ -72,8 +72,8 @@ COMPILED = ("compile=default", "compile.backend=aot_eager")
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "how",
-    [(), COMPILED, (*COMPILED, "compile.scope=whole")],
-    ids=["eager", "blocks", "whole"],
+    [COMPILED, (*COMPILED, "compile.scope=whole")],  # eager ranks: test_distributed
+    ids=["blocks", "whole"],
 )
 def test_two_ranks_grow_and_prune_as_one_process_does(
     how: tuple[str, ...], alone: dict[str, torch.Tensor], tmp_path: Path
