@@ -193,6 +193,14 @@ def test_a_multirun_makes_a_readable_folder_for_every_job():
     assert seeds == [1, 2]
 
 
+@pytest.mark.slow
+def test_the_ranks_of_a_multiruns_jobs_work_in_the_folders_of_their_jobs():
+    folders = trained("-m", "seed=1,2", "trainer=ddp_sim", "name=many", where="multirun")
+    assert [folder.name for folder in folders] == ["0_seed=1", "1_seed=2"]
+    assert all((folder / "train_ddp_process_1.log").is_file() for folder in folders)
+    assert not Path("runs").exists()
+
+
 def _hear_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # a background job's children are deaf to it
 
