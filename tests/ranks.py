@@ -24,18 +24,9 @@ from kasmina.callbacks.base import GrowthCallback
 from kasmina.lit import GrowingModule
 from kasmina.strategies.fsdp2 import whole
 
-LIFE = (
-    "1 layers.0 germinate mlp",
-    "1 layers.0 train",
-    "2 layers.1 germinate mlp",
-    "2 layers.1 train",
-    "3 layers.0 blend",
-    "4 layers.1 prune",
-    "5 layers.0 fossilize",
-)
 BASE = (
     *(text for text in runs.VECTORS if "batch_size" not in text),
-    *runs.timeline(*LIFE),
+    *runs.timeline(*runs.TWO_LIVES),
     "trainer.max_epochs=7",
     "trainer.precision=64-true",
     "controller.pace=null",

@@ -36,6 +36,17 @@ VECTORS = (
 )
 """Four batches an epoch of a perceptron with two slots."""
 
+TWO_LIVES = (
+    "1 layers.0 germinate mlp",
+    "1 layers.0 train",
+    "2 layers.1 germinate mlp",
+    "2 layers.1 train",
+    "3 layers.0 blend",
+    "4 layers.1 prune",
+    "5 layers.0 fossilize",
+)
+"""A timeline of ``VECTORS``: a seed that is kept, and one that is pruned."""
+
 TOKENS = (
     "host=gpt",
     "host.width=8",

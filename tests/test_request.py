@@ -117,11 +117,6 @@ def test_a_run_without_a_checkpoint_cannot_be_resumed(tmp_path):
         resumed(read([f"resume={folder}"]))
 
 
-def test_a_multirun_cannot_be_resumed(tmp_path):
-    with pytest.raises(ConfigFaults, match="leave out -m"):
-        resumed(read(["-m", f"resume={tmp_path}"]))
-
-
 def finished(folder, status):
     (folder / "summary.json").write_text(f'{{"status": "{status}"}}')
     return folder

@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch.strategies import DDPStrategy
 
 from kasmina.strategies import commit_topology
-from tests.runs import VECTORS, load, moves, rows, timeline
+from tests.runs import TWO_LIVES, VECTORS, load, moves, rows, timeline
 
 WITNESS = """
 import torch
@@ -22,23 +22,13 @@ class Witness(Callback):
         torch.save(module.model.state_dict(), path)
 """
 
-LIFE = (
-    "1 layers.0 germinate mlp",
-    "1 layers.0 train",
-    "2 layers.1 germinate mlp",
-    "2 layers.1 train",
-    "3 layers.0 blend",
-    "4 layers.1 prune",
-    "5 layers.0 fossilize",
-)
-
 
 def states(folder: Path, ranks: int, *more: str) -> list[dict[str, torch.Tensor]]:
     """Train in ``ranks`` processes on batches of 16 in all; the weights of each rank."""
     (folder / "witness.py").write_text(WITNESS)
     overrides = [
         *(text for text in VECTORS if "batch_size" not in text),
-        *timeline(*LIFE),
+        *timeline(*TWO_LIVES),
         f"data.batch_size={16 // ranks}",
         f"trainer={'ddp_sim' if ranks > 1 else 'cpu'}",
         "trainer.max_epochs=7",

@@ -2,7 +2,6 @@
 
 import argparse
 import functools
-import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from torch import nn
 from torch._inductor.utils import fresh_cache
 
 from kasmina.bench.sheet import Row, machine, markdown, write_csv
+from kasmina.bench.study import study_parser, suffix
 from kasmina.bench.timing import interleave, ratio
 from kasmina.compile_meter import Compiled, CompileMeter
 
@@ -219,12 +219,7 @@ def limit_of(arm: str) -> int | str:
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    gpu = "cuda" if torch.cuda.is_available() else "cpu"
-    parser.add_argument("--device", default=gpu, help="default: %(default)s")
-    parser.add_argument("--rounds", type=int, default=31, help="default: %(default)s")
-    parser.add_argument("--out", type=Path, default=HERE, help="folder, default: this one")
-    parser.add_argument("--quick", action="store_true", help="sizes that prove nothing")
+    parser = study_parser(__doc__, HERE, rounds=31)
     options = parser.parse_args(argv)
     options.changes = 10 if options.quick else 100
     options.number = 1 if options.quick else 5
@@ -250,11 +245,11 @@ def main(argv: list[str] | None = None) -> None:
                 rows += more
             rows += timed_lives(name, large[name], options)
     cuda = torch.device(options.device).type == "cuda"
-    suffix = "_" + re.sub(r"\W+", "_", str(about["device"]).lower()) if cuda else ""
+    end = suffix(options.device)
     options.out.mkdir(parents=True, exist_ok=True)
-    write_csv(options.out / f"results{suffix}.csv", rows)
+    write_csv(options.out / f"results{end}.csv", rows)
     device = str(about["device"]) if cuda else "CPU"
-    draw(rows, alphas, lives, options.out / f"recompiles{suffix}.png", device)
+    draw(rows, alphas, lives, options.out / f"recompiles{end}.png", device)
     print(markdown(rows))
 
 

@@ -6,7 +6,6 @@ A GPT with one fossilized attention seed is computed by every backend from one c
 import argparse
 import itertools
 import json
-import re
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from torch import Tensor
 
 from kasmina.attention import BACKENDS, runnable
 from kasmina.bench.sheet import Row, machine, markdown, write_csv
+from kasmina.bench.study import study_parser, suffix
 from kasmina.bench.timing import interleave, ratio
 from kasmina.graft import Grafted, graft
 from kasmina.hosts.gpt import GPT
@@ -224,12 +224,7 @@ FLOOR = 1e-9
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    gpu = "cuda" if torch.cuda.is_available() else "cpu"
-    parser.add_argument("--device", default=gpu, help="default: %(default)s")
-    parser.add_argument("--rounds", type=int, default=21, help="default: %(default)s")
-    parser.add_argument("--out", type=Path, default=HERE, help="folder, default: this one")
-    parser.add_argument("--quick", action="store_true", help="sizes that prove nothing")
+    parser = study_parser(__doc__, HERE, rounds=21)
     parser.add_argument("--absent", type=Path, help="read this folder's checkpoints without flex")
     options = parser.parse_args(argv)
     cuda = torch.device(options.device).type == "cuda"
@@ -267,11 +262,11 @@ def main(argv: list[str] | None = None) -> None:
 def publish(rows: list[Row], moves: list[Row], options: argparse.Namespace) -> None:
     about = machine()
     cuda = torch.device(options.device).type == "cuda"
-    suffix = "_" + re.sub(r"\W+", "_", str(about["device"]).lower()) if cuda else ""
+    end = suffix(options.device)
     options.out.mkdir(parents=True, exist_ok=True)
-    write_csv(options.out / f"results{suffix}.csv", rows)
-    write_csv(options.out / f"checkpoints{suffix}.csv", moves)
-    draw(rows, options.out / f"fallback{suffix}.png", str(about["device"]) if cuda else "CPU")
+    write_csv(options.out / f"results{end}.csv", rows)
+    write_csv(options.out / f"checkpoints{end}.csv", moves)
+    draw(rows, options.out / f"fallback{end}.png", str(about["device"]) if cuda else "CPU")
     print(about, markdown(rows), markdown(moves), sep="\n")
 
 

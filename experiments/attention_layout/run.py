@@ -18,6 +18,7 @@ from torch import Tensor
 from kasmina.attention import BACKENDS, SelfAttention, attend, runnable
 from kasmina.bench.memory import memory_of
 from kasmina.bench.sheet import Row, machine, markdown, write_csv
+from kasmina.bench.study import study_parser, suffix
 from kasmina.bench.timing import interleave, ratio
 
 matplotlib.use("Agg")
@@ -208,12 +209,7 @@ def draw(rows: list[Row], path: Path, device: str) -> None:
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    gpu = "cuda" if torch.cuda.is_available() else "cpu"
-    parser.add_argument("--device", default=gpu, help="default: %(default)s")
-    parser.add_argument("--rounds", type=int, default=21, help="default: %(default)s")
-    parser.add_argument("--out", type=Path, default=HERE, help="folder, default: this one")
-    parser.add_argument("--quick", action="store_true", help="sizes that prove nothing")
+    parser = study_parser(__doc__, HERE, rounds=21)
     options = parser.parse_args(argv)
     cuda = torch.device(options.device).type == "cuda"
     options.dtype = torch.bfloat16 if cuda else torch.float32
@@ -234,11 +230,10 @@ def main(argv: list[str] | None = None) -> None:
     print(about)
     rows, missing = study(options)
     cuda = torch.device(options.device).type == "cuda"
-    slug = re.sub(r"\W+", "_", str(about["device"]).lower()) if cuda else ""
-    suffix = f"_{slug}" if slug else ""
+    end = suffix(options.device)
     options.out.mkdir(parents=True, exist_ok=True)
-    write_csv(options.out / f"results{suffix}.csv", rows)
-    draw(rows, options.out / f"layout{suffix}.png", str(about["device"]) if cuda else "CPU")
+    write_csv(options.out / f"results{end}.csv", rows)
+    draw(rows, options.out / f"layout{end}.png", str(about["device"]) if cuda else "CPU")
     print(markdown(rows))
     for label, reason in missing.items():
         print(f"{label}: {reason}")

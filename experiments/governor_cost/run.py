@@ -2,18 +2,17 @@
 
 import argparse
 import logging
-import re
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
-import torch
 from lightning import Callback, LightningModule, Trainer
 from omegaconf import OmegaConf
 
 from kasmina.assembly import assemble
 from kasmina.bench.sheet import Row, machine, markdown, write_csv
+from kasmina.bench.study import study_parser, suffix
 from kasmina.bench.timing import Case, interleave, spread
 from kasmina.callbacks.base import growing
 from kasmina.callbacks.governor import Governor
@@ -134,11 +133,7 @@ def draw(rows: list[Row], path: Path) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     """Measure, print the table, write ``results.csv`` and the picture."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=31, help="measurements of each part")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--out", type=Path, default=HERE, help="folder of the results")
-    parser.add_argument("--quick", action="store_true", help="one network: does it run at all?")
+    parser = study_parser(__doc__, HERE, rounds=31)
     options = parser.parse_args(argv)
     about = machine() | {"threads": 1}
     print(about)
@@ -148,11 +143,10 @@ def main(argv: list[str] | None = None) -> None:
         for name in list(NETWORKS)[: 1 if options.quick else None]:
             print(f"{name}: {options.rounds} rounds", flush=True)
             rows.append(measured(name, options, Path(folder)))
-    cuda = options.device.startswith("cuda")
-    suffix = "_" + re.sub(r"\W+", "_", str(about["device"]).lower()) if cuda else ""
+    end = suffix(options.device)
     options.out.mkdir(parents=True, exist_ok=True)
-    write_csv(options.out / f"results{suffix}.csv", rows)
-    draw(rows, options.out / f"cost{suffix}.png")
+    write_csv(options.out / f"results{end}.csv", rows)
+    draw(rows, options.out / f"cost{end}.png")
     print(markdown(rows))
 
 

@@ -7,7 +7,6 @@ Usage: python experiments/memory_format_isolation/run.py [--device cuda] [--roun
 """
 
 import argparse
-import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,6 +20,7 @@ from torch import Tensor, nn
 
 from kasmina.bench.memory import Memory, memory_of
 from kasmina.bench.sheet import machine, markdown, write_csv
+from kasmina.bench.study import study_parser, suffix
 from kasmina.bench.timing import Spread, interleave, ratio
 from kasmina.graft import Grafted, graft
 from kasmina.hosts.convnet import ConvNet
@@ -83,9 +83,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     rows += study(sizes[0], some, device, options.rounds, backend=backend)
     options.out.mkdir(parents=True, exist_ok=True)
-    suffix = slug(str(machine()["device"])) if device.type == "cuda" else ""
-    write_csv(options.out / f"results{suffix}.csv", rows)
-    draw([row for row in rows if row["mode"] == "eager"], options.out / f"formats{suffix}.png")
+    end = suffix(options.device)
+    write_csv(options.out / f"results{end}.csv", rows)
+    draw([row for row in rows if row["mode"] == "eager"], options.out / f"formats{end}.png")
     print(markdown(rows))
     tried = crashes([("norm", 8)] if options.quick else [(n, 8) for n in BLUEPRINTS] + EDGES)
     write_csv(options.out / "crashes.csv", tried)
@@ -93,16 +93,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--out", type=Path, default=HERE, help="folder of the results")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--rounds", type=int, default=11, help="measurements of each case")
-    parser.add_argument("--quick", action="store_true", help="tiny sizes: does it run?")
+    parser = study_parser(__doc__, HERE, rounds=11)
     return parser.parse_args(argv)
-
-
-def slug(name: str) -> str:
-    return "_" + re.sub(r"\W+", "_", name.lower()).strip("_")
 
 
 # --- what is measured ---

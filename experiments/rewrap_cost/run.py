@@ -6,7 +6,6 @@ Usage: python experiments/rewrap_cost/run.py [--device cuda] [--rounds 15]
 import argparse
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -25,6 +24,7 @@ from omegaconf import OmegaConf
 
 from kasmina.assembly import Run, assemble
 from kasmina.bench.sheet import machine, markdown, write_csv
+from kasmina.bench.study import study_parser, suffix
 from kasmina.bench.timing import ratio, spread
 from kasmina.callbacks.base import GrowthCallback
 from kasmina.hydra_api import compose
@@ -79,24 +79,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     counts = range(1, torch.cuda.device_count() + 1) if options.device == "cuda" else (2, 4)
     rows = [row for ranks in ([2] if options.quick else counts) for row in among(ranks, options)]
     options.out.mkdir(parents=True, exist_ok=True)
-    suffix = slug(str(machine()["device"])) if options.device == "cuda" else ""
-    write_csv(options.out / f"results{suffix}.csv", rows)
-    draw(rows, options.out / f"rewrap{suffix}.png")
+    end = suffix(options.device)
+    write_csv(options.out / f"results{end}.csv", rows)
+    draw(rows, options.out / f"rewrap{end}.png")
     print(markdown(rows), machine(), sep="\n")
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--out", type=Path, default=HERE, help="folder of the results")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--rounds", type=int, default=15, help="measurements of each case")
-    parser.add_argument("--quick", action="store_true", help="tiny sizes: does it run?")
+    parser = study_parser(__doc__, HERE, rounds=15)
     parser.add_argument("--world", type=int, default=0, help=argparse.SUPPRESS)
     return parser.parse_args(argv)
-
-
-def slug(name: str) -> str:
-    return "_" + re.sub(r"\W+", "_", name.lower()).strip("_")
 
 
 def among(world: int, options: argparse.Namespace) -> list[Row]:

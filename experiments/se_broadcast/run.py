@@ -4,7 +4,6 @@ Usage: python experiments/se_broadcast/run.py [--device cuda] [--rounds 15]
 """
 
 import argparse
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 
 from kasmina.bench.memory import Memory, memory_of
 from kasmina.bench.sheet import machine, markdown, write_csv
+from kasmina.bench.study import study_parser, suffix
 from kasmina.bench.timing import interleave, ratio
 from kasmina.blueprints.se import SqueezeExcite
 from kasmina.layout import spatial_mean
@@ -54,23 +54,15 @@ def main(argv: Sequence[str] | None = None) -> None:
                 torch._dynamo.reset()  # no two shapes share a graph, which would become dynamic
                 rows.append(compared(shape, memory_format, mode, device, options.rounds))
     options.out.mkdir(parents=True, exist_ok=True)
-    suffix = slug(str(machine()["device"])) if device.type == "cuda" else ""
-    write_csv(options.out / f"results{suffix}.csv", rows)
-    draw(rows, options.out / f"broadcast{suffix}.png")
+    end = suffix(options.device)
+    write_csv(options.out / f"results{end}.csv", rows)
+    draw(rows, options.out / f"broadcast{end}.png")
     print(markdown(rows), machine(), sep="\n")
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--out", type=Path, default=HERE, help="folder of the results")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--rounds", type=int, default=15, help="measurements of each case")
-    parser.add_argument("--quick", action="store_true", help="tiny sizes: does it run?")
+    parser = study_parser(__doc__, HERE, rounds=15)
     return parser.parse_args(argv)
-
-
-def slug(name: str) -> str:
-    return "_" + re.sub(r"\W+", "_", name.lower()).strip("_")
 
 
 def compared(

@@ -136,8 +136,6 @@ def resumed(request: Request) -> Request:
     folders = [text.removeprefix(_RESUME) for text in request.overrides if _is_resume(text)]
     if not folders or folders[-1] == "null":
         return request
-    if request.multirun:
-        raise ConfigFaults("resume: goes on with one run; leave out -m")
     new = [text for text in request.overrides if not _is_resume(text)]
     if folders[-1] == _AUTO:
         folder = _newest(replace(request, overrides=new))
@@ -147,7 +145,7 @@ def resumed(request: Request) -> Request:
     else:
         folder = Path(folders[-1].strip("'\"")).expanduser().resolve()
         first = _overrides_of(folder)
-    here = [f"{_RESUME}{_quoted(folder)}", f"{_RUN_DIR}{_quoted(folder)}"]
+    here = [f"{_RESUME}{hydra_api.quoted(folder)}", f"{_RUN_DIR}{hydra_api.quoted(folder)}"]
     said_again = set(first)  # "+key=value" may not stand twice
     return replace(
         request, overrides=[*first, *here, *(text for text in new if text not in said_again)]
@@ -228,9 +226,3 @@ def _say(line: str) -> None:
 
 def _is_resume(text: str) -> bool:
     return text.startswith(_RESUME)
-
-
-def _quoted(path: Path) -> str:
-    """A path may hold what has a meaning in Hydra's grammar: a multirun's folders have = and ,"""
-    escaped = str(path).replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
