@@ -42,7 +42,7 @@ class Shadow:
 
     Args:
         interval: take the pass at every ``interval``-th step; more costs less and trains less. At 3
-            digits grows as well as at 1, for a third of the cost.
+            digits grows as well as at 1, for about a third of the cost.
 
     Raises:
         ValueError: an interval below 1.
