@@ -11,13 +11,19 @@ from kasmina.train import train
 
 CONF = hydra_api.conf_dir()
 FILES = sorted(CONF.rglob("*.yaml"))
-OPTIONS = [(path.parent.name, path.stem) for path in FILES if path.parent.parent == CONF]
+OPTIONS = [
+    (path.parent.name, path.stem)
+    for path in FILES
+    if path.parent.parent == CONF and path.parent.name in hydra_api.groups()
+]
 EXPERIMENTS = [name for group, name in OPTIONS if group == "experiment"]
 BLUEPRINTS = [name for group, name in OPTIONS if group == "blueprint"]
 
 NEEDS = {
     ("host", "gpt"): ["data=stdlib_text"],
     ("timing", "replay"): ["timing.run=somewhere"],
+    ("baseline", "static_large"): ["baseline.run=somewhere"],
+    ("baseline", "static_small"): ["baseline.run=somewhere"],
     **{
         ("data", name): ["host=gpt", "task=language_modelling"]
         for name in ("shakespeare", "stdlib_text", "synthetic_tokens")
@@ -36,7 +42,7 @@ QUANTITY = re.compile(
     r"\b(max_ticks|ticks|max_epochs|\w+_steps|every|interval|batch_size|(?!vocab|kernel)\w+_size"
     r"|tail|hold|incubate|cooldown|patience|context|lr|weight_decay): [\d.]"
 )
-SAID_ELSEWHERE = {"experiment"}  # it overrides keys whose unit stands where they are defined
+SAID_ELSEWHERE = {"experiment", "ablation"}  # keys whose unit stands where they are defined
 
 
 @pytest.fixture(autouse=True)
@@ -51,8 +57,6 @@ def overrides_of(group: str, name: str) -> list[str]:
 
 @pytest.mark.parametrize(("group", "name"), OPTIONS)
 def test_every_option_composes_and_every_key_is_right(group, name):
-    if (group, name) == ("hparams_search", "optuna"):
-        pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
     overrides = overrides_of(group, name)
     if "host=gpt" in overrides or "data=stdlib_text" in overrides:
         overrides += ["task=language_modelling"]
@@ -77,6 +81,15 @@ def test_an_experiment_opens_with_the_command_that_runs_it(name):
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_an_experiment_is_named_as_its_file(name):
     assert hydra_api.compose([f"experiment={name}"]).name == name
+
+
+@pytest.mark.parametrize("name", [name for group, name in OPTIONS if group == "ablation"])
+def test_an_ablation_opens_with_its_command_and_is_named_after_its_file(name):
+    header, command, what = (CONF / "ablation" / f"{name}.yaml").read_text().splitlines()[:3]
+    assert header == "# @package _global_"
+    assert command.startswith(f"# kasmina ablate {name}")
+    assert what.startswith("# ")
+    assert hydra_api.compose([f"ablation={name}"]).name == f"ablation_{name}"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(CONF)))

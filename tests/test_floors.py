@@ -22,6 +22,7 @@ FLOORS: tuple[frozenset[str], ...] = (
         _version suggest stage ramp site recipe faults pool jobs lock control.observation
         control.gates control.base control.health control.pace control.timing control.none
         control.schedule control.random control.biggest control.heuristic control
+        ablation
     """),
     names("blend attention flex layout rng"),
     names("""
@@ -30,12 +31,13 @@ FLOORS: tuple[frozenset[str], ...] = (
     """),
     names("""
         checkpoints lit optim tasks surgery snapshot rollback strategies.* loggers assembly
-        environment rebuild summary data.* callbacks.* report.* bench bench.*
+        environment rebuild summary baseline data.* callbacks.* report.* bench bench.*
+        search.*
     """),
     names("""
-        __init__ __main__ benchmark cli commands conform continued dryrun evaluate hints
+        __init__ __main__ ablate arms benchmark cli commands conform continued dryrun evaluate hints
         hydra_api launch listing live machine multirun places preflight ranks request rules
-        schema signatures train usage
+        schema signatures train typed usage wandb_sweep wandb_sweep.*
     """),
 )
 
@@ -44,8 +46,8 @@ BIG: tuple[frozenset[str], ...] = (
     frozenset({"torch"}),
     frozenset({"torch"}),
     names("""
-        torch lightning torchmetrics sklearn pyarrow PIL numpy matplotlib rich wandb
-        omegaconf yaml
+        torch lightning torchmetrics sklearn scipy pyarrow PIL numpy matplotlib rich wandb
+        omegaconf yaml optuna sqlalchemy
     """),
     names("torch lightning hydra omegaconf yaml rich"),
 )

@@ -191,3 +191,15 @@ def test_the_backend_reaches_every_attention() -> None:
 def test_a_host_says_what_is_wrong(make: Callable[[], object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_a_stage_with_kernels_of_one_sees_no_neighbours():
+    host = ConvNet(in_channels=1, num_classes=2, widths=[4, 4], kernel_sizes=[1, 3])
+    assert [stage.blocks[0].conv.kernel_size for stage in host.stages] == [(1, 1), (3, 3)]
+    assert host(torch.zeros(2, 1, 8, 8)).shape == (2, 2)
+
+
+@pytest.mark.parametrize("sizes", [[3], [2, 3], [3, 0], [3, 3, 3]])
+def test_kernels_that_are_even_or_not_one_a_stage_are_refused(sizes):
+    with pytest.raises(ValueError, match="kernel_sizes are odd"):
+        ConvNet(in_channels=1, num_classes=2, widths=[4, 4], kernel_sizes=sizes)

@@ -136,3 +136,14 @@ def test_a_jobs_folder_is_readable_and_not_too_long(number, words, folder):
     config = OmegaConf.create({"folder": "${job_folder:${number},${words}}"})
     config.number, config.words = number, words
     assert config.folder == folder
+
+
+def test_of_a_search_every_value_is_composed_once_and_not_every_combination():
+    jobs = hydra_api.jobs(["hydra/sweeper=search", "host=mlp,gpt", "seed=range(1,50)"])
+    assert len(jobs) == 1 + 1 + 48
+    assert {text for job in jobs for text in job} >= {"host=mlp", "host=gpt", "seed=1", "seed=49"}
+
+
+def test_settings_that_cannot_be_composed_are_empty():
+    assert hydra_api.settings("sweeper", ["nope=1"]) == {}
+    assert hydra_api.settings("launcher", ["seed=1,2"])["per_device"] == 1

@@ -1,9 +1,10 @@
 import pytest
 import torch
+from _runs import RunFolder
 from torch import nn
 
-from kasmina import hydra_api
-from kasmina.faults import ConfigFaults, RunFailed
+from kasmina import commands, hydra_api, listing
+from kasmina.faults import ConfigFaults, RunFailed, UsageFaults
 from kasmina.listing import LISTS, check_blueprints
 
 
@@ -98,3 +99,55 @@ class Twice(nn.Module):
 
     def forward(self, h):
         return h * self.factor
+
+
+def found(capsys, *arguments, **options):
+    listing.runs([str(each) for each in arguments], **options)
+    return [line.split() for line in capsys.readouterr().out.splitlines()]
+
+
+@pytest.fixture
+def three(tmp_path):
+    """Three runs below ./runs, the working directory's."""
+    for seed in range(3):
+        values = {"val/accuracy": [0.5 + seed / 10]}
+        RunFolder(tmp_path / "runs" / str(seed), ticks=1, seed=seed, values=values).write()
+    return tmp_path / "runs"
+
+
+def test_runs_are_listed_with_the_keys_that_were_asked_for(capsys, three):
+    head, *lines = found(capsys, three, "val/accuracy>0.55", sort="kept", columns=["host.width"])
+    columns = ["run", "status", "seed", "best", "parameters", "flops"]
+    assert head == [*columns, "val/accuracy", "kept", "host.width"]
+    assert [line[:5] for line in lines] == [
+        ["runs/1", "finished", "1", "60.0", "%"],
+        ["runs/2", "finished", "2", "70.0", "%"],
+    ]
+    assert [line[-2:] for line in lines] == [["0", "8"]] * 2
+
+
+def test_without_a_folder_the_runs_are_those_of_the_working_directory(capsys, three):
+    assert len(found(capsys)) == 1 + 3
+    (three / "seed=1").mkdir()
+    (three / "2").rename(three / "seed=1" / "2")
+    assert len(found(capsys, three / "seed=1")) == 1 + 1, "a folder is no condition"
+
+
+def test_without_any_runs_one_line_says_so():
+    with pytest.raises(ConfigFaults, match="here is neither runs nor multirun"):
+        listing.runs(["seed=1"])
+
+
+def test_the_command_line_takes_folders_conditions_sort_and_columns(capsys, three):
+    commands.run(
+        ["list", "runs", "runs", "--sort", "seed:desc", "seed>0", "--columns", "kept,pruned"]
+    )
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert head.split()[-2:] == ["kept", "pruned"]
+    assert [line.split()[0] for line in lines] == ["runs/2", "runs/1"]
+
+
+@pytest.mark.parametrize("option", ["--sort", "--columns"])
+def test_what_is_no_list_of_runs_is_not_sorted(option):
+    with pytest.raises(UsageFaults, match="are for runs, and this lists hosts"):
+        commands.run(["list", "hosts", option, "kind"])

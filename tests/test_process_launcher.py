@@ -138,20 +138,6 @@ def test_both_ranks_of_every_job_of_a_sweeper_have_the_same_values_and_one_folde
     assert not Path("runs").exists()
 
 
-def test_both_ranks_of_every_trial_of_optuna_have_the_same_values_and_one_folder():
-    pytest.importorskip(
-        "hydra_plugins.hydra_optuna_sweeper", reason="it needs the pre-release of hydra-core 1.4"
-    )
-    few = ("trainer=ddp_sim", "trainer.max_epochs=1", "hparams_search=optuna")
-    finish(begin("-m", "hydra.sweeper.n_trials=2", *few), 0)
-    (study,) = Path("multirun/optuna").iterdir()
-    folders = [str((study / job.folder).resolve()) for job in jobs.read(study).values()]
-    assert len(set(folders)) == 2
-    assert [(fact["job"], fact["rank"], fact["folder"]) for fact in seen()] == [
-        (job, rank, folder) for job, folder in enumerate(folders) for rank in range(2)
-    ]
-
-
 def test_a_job_that_fails_stops_no_other_and_the_exit_code_tells():
     said = finish(begin("-m", "seed=1,2", "trainer.max_epochs=1", RAISE="1:0"), 1)
     table = jobs.read(multirun())

@@ -3,19 +3,19 @@
 import math
 from itertools import pairwise
 
-import numpy as np
 import pytest
+from _compared import compared
 from _runs import Move, RunFolder, life
 from matplotlib.colors import to_hex
 
 from kasmina.report import frame
+from kasmina.report.compared import compare
 from kasmina.report.figures import figures_of, figures_of_groups
 from kasmina.report.groups import group
 from kasmina.report.growth import growth
 from kasmina.report.lanes import alpha_steps, lanes, stretches
 from kasmina.report.palette import STAGE_COLOURS
 from kasmina.report.runs import read_run
-from kasmina.report.versus import band
 from kasmina.stage import Event, Stage
 
 NAN = float("nan")
@@ -113,45 +113,32 @@ def test_parameters_go_when_their_seed_is_pruned(tmp_path):
 
 
 def groups_of(tmp_path, **options):
+    long = "controller=a_controller_with_a_very_long_name_that_no_legend_has_room_for"
     runs = [
         RunFolder(
-            tmp_path / f"{name}{seed}",
+            tmp_path / f"{name}{blend}{seed}",
             seed=seed,
-            overrides=(f"controller={name}", f"seed={seed}"),
+            overrides=(name, f"blend={blend}", f"seed={seed}"),
             **options,
         )
-        for name in ("none", "a_controller_with_a_very_long_name_that_no_legend_has_room_for")
+        for name in ("controller=none", long)
+        for blend in ("add", "gate")
         for seed in (0, 1)
     ]
-    return group([read_run(run.write()) for run in runs])
+    return compare(group([read_run(run.write()) for run in runs]))
 
 
 @pytest.mark.parametrize("width", [frame.WIDE, frame.NARROW])
 @pytest.mark.parametrize("ticks", [1, 4])
 def test_groups_can_be_compared(tmp_path, ticks, width):
     figures = figures_of_groups(groups_of(tmp_path, ticks=ticks), width=width)
-    assert set(figures) == {"tradeoff", "comparison"}
+    assert set(figures) == {"tradeoff", "differences", "effects", "comparison"}
     for figure in figures.values():
         figure.set_dpi(40)
         figure.canvas.draw()
+        assert figure.get_figwidth() == width
 
 
-def test_no_groups_make_no_figures():
-    assert figures_of_groups([]) == {}
-
-
-def test_a_band_is_drawn_where_all_curves_have_points():
-    x, mean, spread = band([([1, 2, 3], [1.0, 2.0, 3.0]), ([2, 4], [4.0, 6.0])])
-    assert (x[0], x[-1]) == (2, 3)
-    np.testing.assert_allclose(mean, 3 + 1.0 * (x - 2))
-    np.testing.assert_allclose(spread, math.sqrt(2))
-
-
-@pytest.mark.parametrize(
-    ("runs", "points"),
-    [([([1], [2.0])], 1), ([([1, 2], [NAN, 2.0]), ([1], [NAN])], 1), ([([1], [NAN])], 0)],
-)
-def test_a_band_passes_over_what_is_not_finite(runs, points):
-    x, mean, spread = band(runs)
-    assert len(x) == len(mean) == len(spread) == points
-    assert not spread.any()
+def test_what_has_no_data_has_no_figure(tmp_path):
+    """One configuration: nothing to be paired with, and no axis."""
+    assert set(figures_of_groups(compared(tmp_path, {"a": [0.5]}))) == {"tradeoff", "comparison"}

@@ -3,11 +3,12 @@
 import re
 from html.parser import HTMLParser
 
+from _compared import compared
 from _runs import Move, RunFolder
 
 from kasmina.report import markup
 from kasmina.report.markup import Card, Plate
-from kasmina.report.page import run_page
+from kasmina.report.page import Comparison, group_page, run_page
 from kasmina.report.runs import read_run
 from kasmina.report.tables import Link, Table
 from kasmina.stage import Event
@@ -88,3 +89,22 @@ def test_a_number_and_its_unit_stay_on_one_line():
     text = markup.paragraphs(["95.7 ± 0.4 % for 12.3 GFLOP", "note"])
     assert "95.7&nbsp;±&nbsp;0.4&nbsp;% for 12.3&nbsp;GFLOP" in text
     assert text.count('class="lead"') == text.count('class="note"') == 1
+
+
+def group_text(tmp_path, number, **options):
+    found = compared(tmp_path, {f"x={EVIL}{at}": [0.1 + at / 100] for at in range(number)})
+    it = Comparison("T", found=found, groups=found.groups, failed=[], **options)
+    return group_page(it, [], base=tmp_path)
+
+
+def test_the_page_of_several_runs_is_well_formed_and_escaped(tmp_path):
+    text = group_text(tmp_path, 3, question=EVIL, remark=EVIL)
+    assert "<script" not in text
+    assert text.index('class="lead"') < text.index("alert") < text.index('class="note"')
+    assert Nesting(text).tags.count("table") == 3
+
+
+def test_what_has_no_colour_is_said_to_have_none(tmp_path):
+    assert "pictures tell" not in group_text(tmp_path / "few", 3, question="")
+    text = group_text(tmp_path / "many", 14, question="")
+    assert "The pictures tell 12 of 14 configurations apart: the best by test accuracy" in text

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 from matplotlib.colors import to_rgb
 
-from kasmina.report.palette import STAGE_COLOURS, series
+from kasmina.report.palette import STAGE_COLOURS, series, stroke
 from kasmina.stage import Stage
 
 
@@ -28,3 +28,8 @@ def test_stages_darken_as_a_seed_commits():
 def test_configurations_do_not_share_a_look():
     looks = [series(at) for at in range(63)]
     assert len(set(looks)) == 63
+
+
+def test_curves_do_not_share_a_look():
+    looks = [(series(at)[0], stroke(at)) for at in range(28)]
+    assert len(set(looks)) == 28

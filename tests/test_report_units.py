@@ -103,3 +103,36 @@ def test_epochs_show_hundredths_only_where_needed(value, text):
 @pytest.mark.parametrize(("value", "text"), [(4.0, "4"), (0.02123, "0.0212"), (math.inf, "inf")])
 def test_whole_numbers_stay_whole(value, text):
     assert units.number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.012, "+1.2 points"), (-0.2, "-20.0 points"), (0.0, "0.0 points"), (NAN, "-")],
+)
+def test_a_difference_has_a_sign(value, text):
+    assert units.signed("val/accuracy", value) == text
+
+
+@pytest.mark.parametrize(
+    ("ends", "options", "text"),
+    [
+        ((0.951, 0.963), {}, "95.1 to 96.3 %"),
+        ((-0.004, 0.012), {"signed": True}, "-0.4 to +1.2 points"),
+        ((-0.0001, 0.0), {"signed": True}, "0.0 to 0.0 points"),
+        ((NAN, 0.1), {}, "-"),
+    ],
+)
+def test_an_interval_has_two_ends_and_one_unit(ends, options, text):
+    assert units.interval("val/accuracy", *ends, **options) == text
+
+
+def test_an_interval_of_a_loss_has_no_unit():
+    assert units.interval("val/loss", 1.25, 1.5) == "1.250 to 1.500"
+    assert units.interval("val/loss", -0.5, 1.5, signed=True) == "-0.5000 to +1.500"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(NAN, "-"), (3e-5, "< 0.0001"), (0.0312, "0.031"), (1.0, "1.0")]
+)
+def test_a_probability_has_two_digits(value, text):
+    assert units.probability(value) == text

@@ -1,8 +1,12 @@
 """Writing reports: into a run's folder, over several runs, or elsewhere."""
 
+import json
+import math
+
 import pytest
 from _runs import RunFolder, life
 
+from kasmina.jobs import Job, append
 from kasmina.report import RunError, write_report
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -30,11 +34,50 @@ def test_a_multirun_is_reported_in_its_folder(tmp_path):
     page = write_report([tmp_path])
     assert page == tmp_path / "report.html"
     assert "ledger.json is missing" in page.read_text()
-    assert {path.name for path in tmp_path.iterdir()} >= {"runs.csv", "figures", "report.html"}
+    sheets = {"runs.csv", "configurations.csv", "comparisons.csv"}
+    assert {path.name for path in tmp_path.iterdir()} >= {*sheets, "figures", "report.html"}
     assert {it.name for it in (tmp_path / "figures").iterdir()} == {
         "tradeoff.png",
         "comparison.png",
     }
+
+
+def planned(folder):
+    """An ablation of two arms and two seeds, of which the last job has not begun."""
+    arms = [{"label": "ab"[n // 2], "overrides": [], "seed": n % 2, "number": n} for n in range(4)]
+    plan = {"name": "blending", "question": "Does <b> help?", "axes": {"blend": ["a", "b"]}}
+    folder.mkdir()
+    (folder / "ablation.json").write_text(json.dumps({**plan, "baseline": "b", "arms": arms}))
+    for arm in arms[:3]:
+        RunFolder(folder / str(arm["number"]), ticks=1, seed=arm["seed"]).write()
+    return folder
+
+
+def test_an_ablation_brings_its_name_question_labels_and_baseline(tmp_path):
+    text = write_report([planned(tmp_path / "m")]).read_text()
+    assert "<h1>blending" in text
+    assert '<p class="lead">Does &lt;b&gt; help?</p>' in text
+    assert "Paired by seed with b: a: 0.0 points (n = 1)" in text
+    assert "job 3 of the ablation has not begun" in text
+
+
+def test_a_baseline_without_a_run_is_replaced_and_one_that_is_asked_for_must_exist(tmp_path):
+    folder = planned(tmp_path / "m")
+    (folder / "2" / "summary.json").unlink()
+    text = write_report([folder]).read_text()
+    assert "The planned baseline, b, has no finished run; a stands in for it." in text
+    with pytest.raises(RunError, match="unknown baseline 'c'; possible: a"):
+        write_report([folder], baseline="c")
+    with pytest.raises(RunError, match="a baseline takes several runs"):
+        write_report([folder / "0"], baseline="a")
+
+
+def test_a_multirun_of_failed_jobs_alone_has_a_report(tmp_path):
+    words = '["seed=1"]'
+    append(tmp_path, Job(0, "failed", math.nan, 1.0, 1, "0_seed=1", words, "out of memory"))
+    text = write_report([tmp_path]).read_text()
+    assert "None can be compared." in text
+    assert "out of memory" in text
 
 
 @pytest.mark.parametrize("given", [None, "elsewhere"])

@@ -4,7 +4,7 @@ import pytest
 
 from kasmina import hydra_api
 from kasmina.faults import ConfigFaults, UsageFaults
-from kasmina.request import read, resumed
+from kasmina.request import based, read, resumed
 
 
 def run_folder(path, overrides, *, checkpoint=True):
@@ -166,3 +166,40 @@ def test_auto_looks_at_a_folder_that_is_named_and_at_no_other(tmp_path, monkeypa
 def test_auto_leaves_a_wrong_config_to_the_check(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert resumed(read(["resume=auto", "host=no_such"])).overrides == ["host=no_such"]
+
+
+def grown_run(folder, *overrides: str):
+    (folder / ".hydra").mkdir(parents=True)
+    lines = "".join(f"- {text}\n" for text in overrides)
+    (folder / ".hydra" / "overrides.yaml").write_text(lines or "[]\n")
+    return folder
+
+
+def test_a_baseline_takes_the_overrides_of_the_grown_run_then_its_own(tmp_path):
+    run = grown_run(tmp_path / "a=1", "experiment=digits_grow", "seed=3", "controller=biggest")
+    asked = read(["seed=4", "baseline=static_large", f"baseline.run='{run}'"])
+    assert based(asked).overrides == [
+        "experiment=digits_grow",
+        "seed=3",
+        "controller=biggest",
+        "seed=4",
+        "baseline=static_large",
+        f"baseline.run='{run}'",
+    ]
+
+
+def test_what_the_grown_run_was_told_is_not_told_twice(tmp_path):
+    run = grown_run(tmp_path / "run", "experiment=digits_grow", "seed=3", "resume=null")
+    once = based(read(["experiment=digits_grow", "seed=3", f"baseline.run={run}"]))
+    assert once.overrides == ["experiment=digits_grow", "seed=3", f"baseline.run='{run}'"]
+    assert based(once) == once
+
+
+def test_a_baseline_of_a_folder_that_is_no_run_is_refused(tmp_path):
+    with pytest.raises(ConfigFaults, match=r"baseline\.run: .* is no run folder"):
+        based(read(["baseline=static_small", f"baseline.run={tmp_path}"]))
+
+
+def test_without_a_baseline_a_request_stays_as_it_is():
+    asked = read(["seed=1"])
+    assert based(asked) is asked

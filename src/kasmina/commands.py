@@ -1,4 +1,4 @@
-"""The commands beside training: ``eval``, ``report``, ``list``, ``check``, ``bench``."""
+"""The commands beside training: ``eval``, ``report``, ``ablate``, ``sweep``, ``list``, ..."""
 
 import logging
 from argparse import Namespace
@@ -14,10 +14,12 @@ kasmina: networks that grow, prune and adapt their own topology while they train
 
 usage:
   kasmina [overrides]          train, as the config says
+  kasmina ablate NAME          plan, run and report a named comparison
   kasmina eval RUN             metrics of a saved network
   kasmina report RUN...        one HTML file about one run or several
-  kasmina list WHAT            hosts, blueprints, sites, controllers, attention, experiments
+  kasmina list WHAT            hosts, blueprints, sites, controllers, ablations, runs, ...
   kasmina check [overrides]    hold the contract against blueprints, your own included
+  kasmina sweep FILE           a W&B sweep, with its server or --local without
   kasmina bench                what growth costs on this machine, in time and memory
 
 examples:
@@ -25,6 +27,8 @@ examples:
   kasmina trainer.max_epochs=30 blueprint=[se,conv_light] controller=biggest
   kasmina -m controller=none,random,heuristic seed=1,2    one run a combination
   kasmina -m controller=none,random seed=1,2 resume=auto  what is missing of the same
+  kasmina -m hparams_search=optuna optimizer.lr='interval(0.001,0.01)'    a search
+  kasmina ablate incubation --plan                        what it would run, and for how long
   kasmina resume=runs/default/2026-01-01_12-00-00-000000  go on with a run
   kasmina experiment=digits_grow debug=fast_dev_run       try it in seconds
 
@@ -98,11 +102,17 @@ def _report_parser() -> Parser:
         prog="kasmina report",
         description="One self-contained HTML file about one run or several, and its pictures.",
         epilog="examples:\n  kasmina report runs/default/2026-01-01_12-00-00-000000\n"
-        "  kasmina report multirun/default/2026-01-01_12-00-00-000000 --out compared",
+        "  kasmina report multirun/default/2026-01-01_12-00-00-000000 --out compared\n"
+        "  kasmina report multirun/default/* --baseline controller=none",
     )
     parser.add_argument("runs", metavar="RUN", nargs="+", help="a run's or a multirun's folder")
     parser.add_argument(
         "--out", type=Path, help="folder of the report (default: the folder that they share)"
+    )
+    parser.add_argument(
+        "--baseline",
+        metavar="LABEL",
+        help="configuration that the others are compared with: its label, or a part of it",
     )
     return parser
 
@@ -110,29 +120,45 @@ def _report_parser() -> Parser:
 def _report(known: Namespace) -> None:
     from kasmina.report import write_report
 
-    print(write_report([Path(run) for run in known.runs], out=known.out))
+    runs = [Path(run) for run in known.runs]
+    print(write_report(runs, out=known.out, baseline=known.baseline))
 
 
 def _list_parser() -> Parser:
-    from kasmina.listing import LISTS
+    from kasmina.listing import LISTS, runs
 
-    rows = "\n".join(f"  {name:<12} {answer.__doc__}" for name, answer in LISTS.items())
+    told = {**LISTS, "runs": runs}
+    rows = "\n".join(
+        f"  {name:<12} {(answer.__doc__ or '').partition(chr(10))[0]}"
+        for name, answer in told.items()
+    )
     parser = Parser(
         prog="kasmina list",
         description=f"What can be chosen here.\n\n{rows}",
         epilog="examples:\n  kasmina list blueprints\n"
-        "  kasmina list sites experiment=stdlib_text_grow",
+        "  kasmina list sites experiment=stdlib_text_grow\n"
+        "  kasmina list runs multirun 'val/accuracy>0.9' optimizer.lr=0.003 --sort best:desc",
     )
-    names = list(LISTS)
+    names = [*LISTS, "runs"]
     parser.add_argument("what", metavar="WHAT", type=one_of("list", names), help=", ".join(names))
-    parser.add_argument("overrides", nargs="*", help="of the config, for sites")
+    parser.add_argument(
+        "overrides", nargs="*", help="of the config, for sites; folders and conditions, for runs"
+    )
+    parser.add_argument("--sort", metavar="KEY", help="of runs; KEY:desc from the largest")
+    parser.add_argument("--columns", metavar="KEY,...", help="of runs; further keys to show")
     return parser
 
 
 def _list(known: Namespace) -> None:
-    from kasmina.listing import LISTS
+    from kasmina.listing import LISTS, runs
 
-    LISTS[known.what](known.overrides)
+    if known.what == "runs":
+        columns = known.columns.split(",") if known.columns else []
+        runs(known.overrides, sort=known.sort, columns=columns)
+    elif known.sort or known.columns:
+        raise UsageFaults(f"--sort and --columns are for runs, and this lists {known.what}")
+    else:
+        LISTS[known.what](known.overrides)
 
 
 def _check_parser() -> Parser:
@@ -165,10 +191,36 @@ def _bench(known: Namespace) -> None:
     answer(known)
 
 
+def _sweep_parser() -> Parser:
+    from kasmina.wandb_sweep import parser
+
+    return parser()
+
+
+def _sweep(known: Namespace) -> None:
+    from kasmina.wandb_sweep import answer
+
+    answer(known)
+
+
+def _ablate_parser() -> Parser:
+    from kasmina.ablate import parser
+
+    return parser()
+
+
+def _ablate(known: Namespace) -> None:
+    from kasmina.ablate import answer
+
+    answer(known)
+
+
 _COMMANDS: dict[str, tuple[Callable[[], Parser], Answer]] = {
+    "ablate": (_ablate_parser, _ablate),
     "bench": (_bench_parser, _bench),
     "check": (_check_parser, _check),
     "eval": (_eval_parser, _eval),
     "list": (_list_parser, _list),
     "report": (_report_parser, _report),
+    "sweep": (_sweep_parser, _sweep),
 }

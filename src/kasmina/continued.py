@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from kasmina import hydra_api
+from kasmina import hydra_api, typed
 from kasmina.faults import ConfigFaults
 from kasmina.multirun import COMMAND
 from kasmina.ranks import from_outside
@@ -50,7 +50,7 @@ def continued(request: Request) -> Request:
 
 
 def _there(folder: Path) -> list[str]:
-    return [f"{_SWEEP_DIR}{hydra_api.quoted(folder)}", "hydra.launcher.resume=true"]
+    return [f"{_SWEEP_DIR}{typed.quoted(folder)}", "hydra.launcher.resume=true"]
 
 
 def _newest(overrides: list[str], root: str) -> Path | None:
@@ -61,7 +61,7 @@ def _newest(overrides: list[str], root: str) -> Path | None:
         return None  # what is wrong is said when the jobs are checked
     named = any(text.startswith(_SWEEP_DIR) for text in overrides)
     places = [own] if named else own.parent.glob("*")
-    asked = {"root": root, "overrides": sorted(hydra_api.chosen(overrides))}
+    asked = {"root": root, "overrides": sorted(typed.chosen(overrides))}
     found = [place for place in places if _sorted(_command(place)) == asked]
     newest = max(found, key=lambda place: (place / COMMAND).stat().st_mtime, default=None)
     if newest is None:

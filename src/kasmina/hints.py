@@ -156,9 +156,8 @@ def explain(error: Exception) -> str:
     if missing:
         file, group, option = missing.groups()
         possible = hydra_api.options(group)
-        plugin = "; a plugin brings more: pip install 'kasmina[optuna]'"
-        fault = unknown(f"option of {group}", option, possible)
-        return f"{file}.yaml: {fault}{plugin if group.startswith('hydra/') else ''}"
+        plugin = "; Hydra's plugins bring more" if group.startswith("hydra/") else ""
+        return f"{file}.yaml: {unknown(f'option of {group}', option, possible)}{plugin}"
     if isinstance(error, MarkedYAMLError) and error.problem_mark is not None:
         mark = error.problem_mark
         return f"{mark.name}, line {mark.line + 1}: {error.problem}"

@@ -27,6 +27,7 @@ from yaml import YAMLError
 
 from kasmina.faults import ConfigFaults
 from kasmina.ranks import rank, started
+from kasmina.typed import EXCLUDED, inherited, plain
 
 ROOT = "train"
 """The primary config, ``conf/train.yaml``."""
@@ -39,7 +40,7 @@ COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, YAMLError)
 
 _OLD = hydra.__version__.startswith("1.3.")
 _DEFAULTS: dict[str, Any] = {"version_base": "1.3"} if _OLD else {}  # 1.4 warns when it is told
-_EXCLUDED = "hydra.job.config.override_dirname.exclude_keys"
+_OF_RUNS = ("baseline.run", "timing.run")  # folders say nothing in the name of a folder
 _LONGEST_FOLDER = 100  # characters; file systems stop at 255 bytes
 
 
@@ -134,7 +135,7 @@ def groups() -> list[str]:
     """The config groups, Hydra's own left out."""
     with composer():
         names = GlobalHydra.instance().config_loader().list_groups("")
-    return [name for name in names if name != "hydra"]
+    return [name for name in names if name not in ("hydra", "sweep")]  # of files that W&B reads
 
 
 def options(group: str) -> list[str]:
@@ -158,7 +159,9 @@ def parse(override: str) -> Override:
     Raises:
         COMPOSITION_ERRORS: it breaks Hydra's grammar.
     """
-    return OverridesParser.create().parse_override(override)
+    opened = GlobalHydra.instance()
+    loader = opened.config_loader() if opened.is_initialized() else None  # glob() asks it
+    return OverridesParser.create(loader).parse_override(override)
 
 
 def jobs(overrides: list[str], root: str = ROOT, limit: int = 200) -> list[list[str]]:
@@ -169,13 +172,39 @@ def jobs(overrides: list[str], root: str = ROOT, limit: int = 200) -> list[list[
     found when the job is composed.
     """
     choices = {text: _choices(text) for text in overrides}
-    fixed = [text for text, values in choices.items() if values == [text]]
-    try:
-        described = _compose_all(fixed, root).hydra.sweeper.get("params") or {}
-    except COMPOSITION_ERRORS:
-        described = {}
+    sweeper = settings("sweeper", overrides, root)
+    described = sweeper.get("params") or {}
     unrolled = [_choices(f"{key}={value}") for key, value in described.items()]
-    return [list(job) for job in islice(product(*unrolled, *choices.values()), limit)]
+    every = [*unrolled, *choices.values()]
+    if str(sweeper.get("_target_", "")).endswith(".SearchSweeper"):
+        return list(islice(_each_value(every), limit))
+    return [list(job) for job in islice(product(*every), limit)]
+
+
+def _each_value(choices: list[list[str]]) -> Iterator[list[str]]:
+    """Jobs that have every value once: a search draws from a product too large to look at."""
+    first = [values[0] for values in choices]
+    yield first
+    for at, values in enumerate(choices):
+        for value in values[1:]:
+            yield [*first[:at], value, *first[at + 1 :]]
+
+
+def settings(name: str, overrides: list[str], root: str = ROOT) -> dict[str, Any]:
+    """A part of Hydra's own config of a multirun, plain; empty where it cannot be composed.
+
+    Args:
+        name: ``sweeper`` or ``launcher``.
+        overrides: as typed; those that list several values are left out.
+        root: the primary config.
+    """
+    fixed = [text for text in overrides if _choices(text) == [text]]
+    try:
+        part = _compose_all(fixed, root).hydra[name]
+    except COMPOSITION_ERRORS:
+        return {}
+    found: Any = OmegaConf.to_container(part)
+    return found
 
 
 def _choices(text: str) -> list[str]:
@@ -202,33 +231,6 @@ def sweep_dir(overrides: list[str], root: str = ROOT) -> Path:
     config = _compose_all(fixed, root)
     HydraConfig.instance().set_config(config)
     return Path(config.hydra.sweep.dir)
-
-
-def quoted(path: Path) -> str:
-    """A path as an override's value: a multirun's folders have = and , which mean something."""
-    escaped = str(path).replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
-
-
-def chosen(overrides: list[str]) -> list[str]:
-    """Of Hydra's own overrides those that were typed, but for the folder of the multirun."""
-    return _without(overrides, "hydra.mode", "hydra.sweep.", "hydra.launcher.resume", _EXCLUDED)
-
-
-def inherited(overrides: list[str]) -> list[str]:
-    """Of Hydra's own overrides those that a job hands on to another process of its run."""
-    many = ("hydra.mode", "hydra.sweep", "hydra/sweeper", "hydra.launcher", "hydra/launcher")
-    return _without(overrides, *many, "hydra.run.", "hydra.job.num", "hydra.job.id", _EXCLUDED)
-
-
-def _without(overrides: Any, *keys: str) -> list[str]:
-    return [text for text in plain(overrides) if not text.lstrip("+~").startswith(keys)]
-
-
-def plain(overrides: Any) -> list[str]:
-    """Overrides as they were typed: iterating over a config's list would resolve their ${...}"""
-    texts: Any = OmegaConf.to_container(overrides) if OmegaConf.is_list(overrides) else overrides
-    return texts
 
 
 def run(task: Callable[[DictConfig], Any], argv: list[str], root: str = ROOT) -> set[Path]:
@@ -258,9 +260,9 @@ def _plain_folders(argv: list[str]) -> list[str]:
     """Name a multirun's folders after what is swept, not after what all jobs share."""
     if not {"-m", "--multirun"} & set(argv):
         return []
-    shared = shared_keys([text for text in argv if not text.startswith("-")])
+    shared = [*shared_keys([text for text in argv if not text.startswith("-")]), *_OF_RUNS]
     names = ",".join(f"'{key.lstrip('+~')}'" for key in shared)
-    return [f"{_EXCLUDED}=[{names}]"]
+    return [f"{EXCLUDED}=[{names}]"]
 
 
 def shared_keys(overrides: list[str]) -> list[str]:

@@ -17,7 +17,8 @@ from typing import Any
 JOBS, OUTPUT = "jobs.csv", "output.log"
 
 FINISHED, DIVERGED, FAILED, INTERRUPTED = "finished", "diverged", "failed", "interrupted"
-DONE = frozenset({FINISHED, DIVERGED})
+PRUNED = "pruned"
+DONE = frozenset({FINISHED, DIVERGED, PRUNED})
 """States that need no second try."""
 
 _STOPPED = 130  # exit code after Ctrl-C
@@ -107,9 +108,9 @@ def ended(
         seconds: of its process.
         overrides: that make it.
     """
-    summary = _summary(run)
-    state = {0: summary.get("status", FAILED), _STOPPED: INTERRUPTED}.get(code, FAILED)
-    best = summary.get("best") if state in DONE else None
+    said = summary(run)
+    state = {0: said.get("status", FAILED), _STOPPED: INTERRUPTED}.get(code, FAILED)
+    best = said.get("best") if state in DONE else None
     return Job(
         number=number,
         state=state,
@@ -122,7 +123,8 @@ def ended(
     )
 
 
-def _summary(run: Path) -> dict[str, Any]:
+def summary(run: Path) -> dict[str, Any]:
+    """What a run says of itself; empty before its end."""
     path = run / "summary.json"
     return json.loads(path.read_text()) if path.is_file() else {}
 

@@ -4,25 +4,30 @@ import importlib
 import logging
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from kasmina import hints, hydra_api
+from kasmina import arms, hints, hydra_api
 from kasmina.continued import continued
 from kasmina.faults import ConfigFaults, Interrupted, RunFailed
 from kasmina.ranks import leave
-from kasmina.request import Request, read, resumed
+from kasmina.request import Request, based, read, resumed
 
 log = logging.getLogger(__name__)
 
+_MOST_JOBS = 200  # that are composed before the first starts
 _MOST_BROKEN_JOBS = 10  # each is looked at override by override, which takes seconds
 
 
-def launch(arguments: list[str]) -> None:
+def launch(arguments: list[str], after: Callable[[Path], None] | None = None) -> None:
     """Train, or answer one of Hydra's questions about the config.
+
+    Args:
+        arguments: as typed.
+        after: told of a multirun's folder once its jobs have ended, failed ones among them.
 
     Raises:
         ConfigFaults: the command line or the config is wrong, and every mistake is named; or the
@@ -30,7 +35,7 @@ def launch(arguments: list[str]) -> None:
         RunFailed: a run ended with an error of its user's.
         Interrupted: Ctrl-C.
     """
-    request = read(arguments)
+    request = based(read(arguments))
     request = continued(request) if request.multirun else resumed(request)
     if request.multirun:
         leave()
@@ -44,15 +49,23 @@ def launch(arguments: list[str]) -> None:
     else:
         importlib.import_module("lightning")  # before Hydra quiets its logger
     task = _Task()
+    multiruns = _run(task, request)
+    failed = task.failed + sum(map(_summarize, multiruns))
+    if after is not None:
+        for folder in multiruns:
+            after(folder)
+    if failed:
+        raise RunFailed(f"{failed} of the runs failed")
+
+
+def _run(task: "_Task", request: Request) -> set[Path]:
+    """Hand over to Hydra; the folders of the multiruns whose jobs had processes of their own."""
     try:
-        multiruns = hydra_api.run(task, request.argv, request.root)
+        return hydra_api.run(task, request.argv, request.root)
     except OSError as error:  # of Hydra, which makes the run's folder; the run's own are counted
         if error.filename is None:  # no file's fault: a pipe that nobody reads
             raise
         raise ConfigFaults(f"run folder: {error.filename}: {error.strerror}") from error
-    failed = task.failed + sum(map(_summarize, multiruns))
-    if failed:
-        raise RunFailed(f"{failed} of the runs failed")
 
 
 def _summarize(multirun: Path) -> int:
@@ -70,9 +83,12 @@ def _is_first_rank() -> bool:
 
 
 def _jobs(request: Request) -> list[list[str]]:
-    if request.multirun:
-        return hydra_api.jobs(request.overrides, request.root)
-    return [request.overrides]
+    if not request.multirun:
+        return [request.overrides]
+    sweeper = hydra_api.settings("sweeper", request.overrides, request.root)
+    if arms.is_ablation(sweeper):
+        return arms.checkable(sweeper, request.overrides, _MOST_JOBS)
+    return hydra_api.jobs(request.overrides, request.root, _MOST_JOBS)
 
 
 def check_jobs(jobs: list[list[str]], root: str, *, keys_only: bool = False) -> None:

@@ -1,9 +1,11 @@
 """``kasmina list`` and ``kasmina check``: what can be chosen here, as tables."""
 
 import inspect
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from itertools import product
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 from rich.console import Console
@@ -14,9 +16,13 @@ from kasmina.faults import ConfigFaults, RunFailed
 from kasmina.launch import compose_checked
 from kasmina.recipe import TARGET, Recipe
 
+if TYPE_CHECKING:
+    from kasmina.report.finding import Condition
+
 Overrides = list[str]
 
 _PIPE_WIDTH = 160  # characters, where no terminal says how wide it is
+_ONE_LINE = 2000  # of a table that other programs read: a run a line
 
 
 def hosts(overrides: Overrides) -> None:
@@ -42,13 +48,12 @@ def controllers(overrides: Overrides) -> None:
 
 def experiments(overrides: Overrides) -> None:
     """Whole configs, each a command."""
-    table = _table("command", "what it is")
-    for name in hydra_api.options("experiment"):
-        comments = [
-            line for line in hydra_api.comments("experiment", name) if "kasmina " not in line
-        ]
-        table.add_row(f"kasmina experiment={name}", " ".join(comments))
-    _show(table)
+    _print_commands("experiment", "kasmina experiment=")
+
+
+def ablations(overrides: Overrides) -> None:
+    """Named comparisons, each a command."""
+    _print_commands("ablation", "kasmina ablate ")
 
 
 def attention(overrides: Overrides) -> None:
@@ -89,6 +94,44 @@ def sites(overrides: Overrides) -> None:
     print(*absent, sep="\n", end="\n" if absent else "")
 
 
+def runs(asked: Sequence[str], *, sort: str | None = None, columns: Sequence[str] = ()) -> None:
+    """Runs in folders, by any key of their config or number of their summary.
+
+    Args:
+        asked: folders (by default ./runs and ./multirun) and conditions such as ``seed=1,2`` or
+            ``val/accuracy>0.9``, of which all must hold.
+        sort: key to sort by; ``key:desc`` from the largest.
+        columns: further keys that are shown.
+
+    Raises:
+        ValueError: no such folder, no run in it, or an unknown key; one line with the nearest.
+    """
+    from kasmina.report import finding
+
+    folders, conditions = _places(asked)
+    asked_for = [it.key for it in conditions]
+    by = [sort.removesuffix(finding.DESCENDING)] if sort else []
+    shown = dict.fromkeys([*finding.COLUMNS, *asked_for, *by, *columns])
+    found = finding.find(folders, conditions, sort=sort, columns=columns)
+    table = _table("run", *shown)
+    for run in found:
+        where = os.path.relpath(run.folder)
+        table.add_row(where, *(finding.told(run, key) for key in shown))
+    _show(table, _ONE_LINE)
+
+
+def _places(asked: Sequence[str]) -> "tuple[list[Path], list[Condition]]":
+    """What is a folder is one, whatever else it could be read as."""
+    from kasmina.report.finding import Condition
+
+    conditions = [Condition.read(text) for text in asked if not Path(text).is_dir()]
+    folders = [Path(text) for text in asked if Path(text).is_dir() or not Condition.read(text)]
+    here = [path for path in map(Path, ("runs", "multirun")) if path.is_dir()]
+    if not folders and not here:
+        raise ConfigFaults("no folder was named, and here is neither runs nor multirun")
+    return folders or here, [it for it in conditions if it]
+
+
 def check_blueprints(overrides: Overrides) -> None:
     """Hold every law of the contract against the chosen blueprints, and say how each fared.
 
@@ -120,6 +163,14 @@ def _hold_laws(recipe: Recipe) -> int:
         else:
             print(f"kept   {recipe.name} on a {kind}, {law}")
     return broken
+
+
+def _print_commands(group: str, command: str) -> None:
+    table = _table("command", "what it is")
+    for name in hydra_api.options(group):
+        comments = [line for line in hydra_api.comments(group, name) if "kasmina " not in line]
+        table.add_row(f"{command}{name}", " ".join(comments))
+    _show(table)
 
 
 def _print_classes(group: str) -> None:
@@ -155,9 +206,10 @@ def _table(*columns: str) -> Table:
     return table
 
 
-def _show(table: Table) -> None:
+def _show(table: Table, width: int = _PIPE_WIDTH) -> None:
+    """``width`` in characters, where no terminal says it."""
     console = Console()
-    Console(width=None if console.is_terminal else _PIPE_WIDTH).print(table)
+    Console(width=None if console.is_terminal else width).print(table)
 
 
 LISTS: dict[str, Callable[[Overrides], None]] = {
@@ -167,4 +219,5 @@ LISTS: dict[str, Callable[[Overrides], None]] = {
     "controllers": controllers,
     "attention": attention,
     "experiments": experiments,
+    "ablations": ablations,
 }

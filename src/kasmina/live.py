@@ -20,7 +20,10 @@ from kasmina.jobs import DONE, Job
 
 _EVERY = 1.0  # seconds between two drawings
 _FRAME = 6  # lines of a table that are no row
-_COLOUR = {"running": "cyan", "finished": "green", "failed": "red", "diverged": "yellow"}
+_COLOUR = {
+    **{"running": "cyan", "finished": "green", "failed": "red"},
+    **{"diverged": "yellow", "pruned": "yellow"},
+}
 
 
 @dataclass(frozen=True)

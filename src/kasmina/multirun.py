@@ -14,7 +14,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from kasmina import hydra_api, jobs, places
+from kasmina import hydra_api, jobs, places, typed
 from kasmina.faults import ConfigFaults, Interrupted
 from kasmina.jobs import DONE, OUTPUT, Job
 from kasmina.live import Board, Started, apart
@@ -60,8 +60,8 @@ class Multirun:
         self.most, self.per_device = most, per_device
         self.keep: tuple[int, ...] = ()
         self.folder = Path(config.hydra.sweep.dir).resolve()
-        self.hydra = hydra_api.inherited(config.hydra.overrides.hydra)
-        self.shared = hydra_api.shared_keys(hydra_api.plain(config.hydra.overrides.task))
+        self.hydra = typed.inherited(config.hydra.overrides.hydra)
+        self.shared = hydra_api.shared_keys(typed.plain(config.hydra.overrides.task))
 
     def run(self, wanted: dict[int, list[str]]) -> dict[int, float]:
         """Run jobs; the value of each by number, nan for one that failed.
@@ -93,10 +93,10 @@ class Multirun:
         return {number: values[number] for number in wanted}
 
     def _note_command(self) -> None:
-        chosen = hydra_api.chosen(self.config.hydra.overrides.hydra)
+        chosen = typed.chosen(self.config.hydra.overrides.hydra)
         said = {
             "root": self.config.hydra.job.config_name,
-            "overrides": [*hydra_api.plain(self.config.hydra.overrides.task), *chosen],
+            "overrides": [*typed.plain(self.config.hydra.overrides.task), *chosen],
         }
         (self.folder / COMMAND).write_text(json.dumps(said, indent=2) + "\n")
 
@@ -156,7 +156,7 @@ class Multirun:
         A run in that folder is this job's unless something swept has changed: then another search
         has made it.
         """
-        here = hydra_api.quoted(run)
+        here = typed.quoted(run)
         before = _noted(run) if self.resume else None
         changed = [text for text in overrides if text not in (before or [])]
         if before is None or any(text.partition("=")[0] not in self.shared for text in changed):
@@ -165,7 +165,7 @@ class Multirun:
 
     def _command(self, number: int, own: list[str]) -> list[str]:
         facts = [f"hydra.job.num={number}", f"hydra.job.id={number}"]
-        sweep = f"hydra.sweep.dir={hydra_api.quoted(self.folder)}"
+        sweep = f"hydra.sweep.dir={typed.quoted(self.folder)}"
         root = f"--config-name={self.config.hydra.job.config_name}"
         return [sys.executable, "-m", "kasmina", root, *own, *self.hydra, *facts, sweep]
 
@@ -195,14 +195,12 @@ def _noted(run: Path) -> list[str] | None:
     noted = run / ".hydra" / "overrides.yaml"
     if not noted.is_file() or not any((run / "checkpoints").glob("last*.ckpt")):
         return None
-    return hydra_api.plain(OmegaConf.load(noted))
+    return typed.plain(OmegaConf.load(noted))
 
 
 def _where_to_go_on(folder: Path) -> str:
     done = sum(job.state in DONE for job in jobs.read(folder).values())
-    return (
-        f"interrupted, {done} jobs done; go on with: kasmina -m resume={hydra_api.quoted(folder)}"
-    )
+    return f"interrupted, {done} jobs done; go on with: kasmina -m resume={typed.quoted(folder)}"
 
 
 def summary_lines(folder: Path) -> list[str]:

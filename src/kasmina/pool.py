@@ -50,6 +50,10 @@ class Places:
         self.variable, self._free, self._room = variable, list(names), most or len(names)
         self._order = list(dict.fromkeys(names))
 
+    def room(self, need: int) -> int:
+        """Jobs at a time that take ``need`` names each."""
+        return max(1, min(self._room, len(self._free) // min(need, len(self._order))))
+
     def take(self, need: int) -> list[str] | None:
         """Different names, those that hold the fewest jobs; None while they are taken.
 

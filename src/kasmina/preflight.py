@@ -10,6 +10,7 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
 
+from kasmina.baseline import network
 from kasmina.conform import MISSING, faults, join
 from kasmina.recipe import TARGET
 from kasmina.rules import impossible
@@ -20,7 +21,14 @@ _POINTS_AT = "Interpolation key '"
 
 def check(config: DictConfig) -> list[str]:
     """One sentence a mistake; empty where the config can be run."""
-    return check_keys(config) or list(impossible(plain(config)))
+    faults_of_keys = check_keys(config)
+    if faults_of_keys:
+        return faults_of_keys
+    try:
+        values = plain(network(config))
+    except ValueError as error:
+        return [f"baseline: {error}"]
+    return list(impossible(values))
 
 
 def check_keys(config: DictConfig) -> list[str]:

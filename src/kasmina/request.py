@@ -12,16 +12,17 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from kasmina import hydra_api
+from kasmina import hydra_api, typed
 from kasmina.faults import ConfigFaults, UsageFaults
 from kasmina.suggest import nearest
 from kasmina.usage import Parser, one_of
 
-COMMANDS = ("bench", "check", "eval", "list", "report")
+COMMANDS = ("ablate", "bench", "check", "eval", "list", "report", "sweep")
 
 _RESUME, _AUTO, _RUN_DIR = "resume=", "auto", "hydra.run.dir="
+_BASELINE = "baseline.run="
 _SAVED = Path(".hydra") / "overrides.yaml"
-_DONE = {"finished", "diverged"}
+_DONE = {"finished", "diverged", "pruned"}
 
 
 @dataclass(frozen=True)
@@ -143,13 +144,35 @@ def resumed(request: Request) -> Request:
             return replace(request, overrides=new)
         first: list[str] = []
     else:
-        folder = Path(folders[-1].strip("'\"")).expanduser().resolve()
+        folder = _path(folders[-1])
         first = _overrides_of(folder)
-    here = [f"{_RESUME}{hydra_api.quoted(folder)}", f"{_RUN_DIR}{hydra_api.quoted(folder)}"]
+    here = [f"{_RESUME}{typed.quoted(folder)}", f"{_RUN_DIR}{typed.quoted(folder)}"]
     said_again = set(first)  # "+key=value" may not stand twice
     return replace(
         request, overrides=[*first, *here, *(text for text in new if text not in said_again)]
     )
+
+
+def based(request: Request) -> Request:
+    """With ``baseline.run=<run folder>``, that run's overrides come first: its data, its host.
+
+    Raises:
+        ConfigFaults: the folder is no run's.
+    """
+    folders = [text for text in request.overrides if text.startswith(_BASELINE)]
+    if not folders:
+        return request
+    folder = _path(folders[-1].removeprefix(_BASELINE))
+    if not (folder / _SAVED).is_file():
+        raise ConfigFaults(f"baseline.run: {folder} is no run folder: it has no {_SAVED}")
+    here = f"{_BASELINE}{typed.quoted(folder)}"
+    new = [here if text in folders else text for text in request.overrides]
+    first = [text for text in _overrides_in(folder) if text not in new]
+    return replace(request, overrides=[*first, *new])
+
+
+def _path(said: str) -> Path:
+    return Path(said.strip("'\"")).expanduser().resolve()
 
 
 def _overrides_of(folder: Path) -> list[str]:
@@ -158,16 +181,21 @@ def _overrides_of(folder: Path) -> list[str]:
         raise ConfigFaults(f"resume: {folder} is no run folder: it has no {_SAVED}")
     if not _checkpoints(folder):
         raise ConfigFaults(f"resume: {folder} has no checkpoints/last.ckpt to go on from")
+    return _overrides_in(folder)
+
+
+def _overrides_in(folder: Path) -> list[str]:
+    """The overrides that a run was started with, but for ``resume``."""
     overrides = _saved(folder)
     if overrides is None:
-        raise ConfigFaults(f"resume: {saved} is damaged: it is no list of overrides")
+        raise ConfigFaults(f"resume: {folder / _SAVED} is damaged: it is no list of overrides")
     return [text for text in overrides if not _is_resume(text)]
 
 
 def _saved(folder: Path) -> list[str] | None:
     """The overrides that a run was started with; None where its list of them is damaged."""
     try:
-        overrides = hydra_api.plain(OmegaConf.load(folder / _SAVED)) or []
+        overrides = typed.plain(OmegaConf.load(folder / _SAVED)) or []
     except (YAMLError, OmegaConfBaseException, ValueError, OSError):
         return None
     whole = isinstance(overrides, list) and all(isinstance(text, str) for text in overrides)

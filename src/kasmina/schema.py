@@ -101,6 +101,7 @@ class Config:
     ramp: RampOptions
     incubation: Target
     controller: Target
+    baseline: Target | None
     timing: Target
     pace: Target
     attention: Attention

@@ -13,6 +13,7 @@ from kasmina.callbacks.base import of_type, the
 from kasmina.callbacks.governor import Governor
 from kasmina.callbacks.ledger import Ledger
 from kasmina.callbacks.record import RunRecord
+from kasmina.callbacks.trial import TrialPruning
 from kasmina.checkpoints import write_text
 from kasmina.stage import ALIVE, Stage
 
@@ -20,7 +21,7 @@ _BROKEN = {EarlyStoppingReason.DIVERGENCE_THRESHOLD, EarlyStoppingReason.NON_FIN
 
 
 def run_status(run: Run) -> str:
-    """``finished``, ``diverged`` or ``interrupted``."""
+    """``finished``, ``diverged``, ``interrupted`` or ``pruned``."""
     if run.trainer.interrupted:
         return "interrupted"
     if any(governor.diverged for governor in of_type(run.trainer, Governor)):
@@ -28,7 +29,8 @@ def run_status(run: Run) -> str:
     for stopper in of_type(run.trainer, EarlyStopping):
         if stopper.stopping_reason in _BROKEN:
             return "diverged"
-    return "finished"
+    pruned = any(each.pruned for each in of_type(run.trainer, TrialPruning))
+    return "pruned" if pruned else "finished"
 
 
 def summarize(run: Run, config: Plain, status: str) -> dict[str, Any]:

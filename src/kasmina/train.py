@@ -11,10 +11,11 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from kasmina import checkpoints, hydra_api
+from kasmina import checkpoints, typed
 from kasmina.assembly import Plain, Run, assemble
+from kasmina.baseline import at_equal_compute
 from kasmina.callbacks.base import of_type
-from kasmina.callbacks.feed import close_loggers, show_figures
+from kasmina.callbacks.feed import close_loggers, show_figures, show_summary, show_tables
 from kasmina.environment import environment
 from kasmina.rebuild import recorded
 from kasmina.report import summary_lines, write_report
@@ -32,6 +33,7 @@ def train(config: DictConfig) -> float:
     Returns:
         The best value of the monitored validation metric; nan when nothing was validated.
     """
+    config = at_equal_compute(config)
     plain: Any = OmegaConf.to_container(config, resolve=True)
     folder = Path(plain["paths"]["run_dir"])
     run = assemble(plain)
@@ -94,6 +96,7 @@ def _test(run: Run) -> dict[str, float]:
 def _save(run: Run, folder: Path, summary: dict[str, Any]) -> None:
     if run.trainer.is_global_zero:
         write_json(folder / "summary.json", summary)
+        show_summary(run.trainer, summary)
 
 
 def _show(run: Run, folder: Path, *, make_report: bool) -> None:
@@ -102,6 +105,7 @@ def _show(run: Run, folder: Path, *, make_report: bool) -> None:
     except RunError as error:  # a spoilt file of a run that was resumed
         log.warning("%s; so there is no report", error)
         return
+    show_tables(run.trainer, record)
     if make_report:
         write_report([folder])
         show_figures(run.trainer, record)
@@ -112,4 +116,4 @@ def _show(run: Run, folder: Path, *, make_report: bool) -> None:
 
 def _overrides(folder: Path) -> list[str]:
     path = folder / ".hydra" / "overrides.yaml"
-    return hydra_api.plain(OmegaConf.load(path)) if path.is_file() else []
+    return typed.plain(OmegaConf.load(path)) if path.is_file() else []

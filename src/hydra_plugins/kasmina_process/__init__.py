@@ -21,12 +21,19 @@ class ProcessLauncher(Launcher):
         jobs: at a time, at most; None: as many as there is room for.
         per_device: jobs that share a GPU.
         resume: skip the jobs that are done, and go on with the interrupted ones.
+        first: so many jobs of the multirun, and no others; None: all.
     """
 
     def __init__(
-        self, *, jobs: int | None = None, per_device: int = 1, resume: bool = False
+        self,
+        *,
+        jobs: int | None = None,
+        per_device: int = 1,
+        resume: bool = False,
+        first: int | None = None,
     ) -> None:
         self.most, self.per_device, self.resume = jobs, per_device, resume
+        self.first = first
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -55,7 +62,8 @@ class ProcessLauncher(Launcher):
         )
         task: Any = self.task
         task.multiruns.add(many.folder)
-        jobs = {initial_job_idx + i: list(each) for i, each in enumerate(job_overrides)}
+        here = job_overrides[: None if self.first is None else max(0, self.first - initial_job_idx)]
+        jobs = {initial_job_idx + i: list(each) for i, each in enumerate(here)}
         values = many.run(jobs)
         return [_returned(overrides, values[number]) for number, overrides in jobs.items()]
 

@@ -30,9 +30,13 @@ class Block(nn.Module):
     He et al. 2015, https://arxiv.org/abs/1502.01852.
     """
 
-    def __init__(self, in_width: int, width: int, *, norm: Norm, stride: int = 1) -> None:
+    def __init__(
+        self, in_width: int, width: int, *, kernel: int, norm: Norm, stride: int = 1
+    ) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(in_width, width, 3, stride=stride, padding=1, bias=False)
+        self.conv = nn.Conv2d(
+            in_width, width, kernel, stride=stride, padding=kernel // 2, bias=False
+        )
         self.norm = _norm(norm, width)
         self.act = nn.ReLU()
         nn.init.kaiming_normal_(self.conv.weight, mode="fan_out", nonlinearity="relu")
@@ -45,12 +49,18 @@ class Stage(nn.Module):
     """Blocks of one width, then half the height and width; ``stride`` halves in the first block."""
 
     def __init__(
-        self, in_width: int, width: int, *, blocks: int, norm: Norm, pooling: Pooling
+        self, in_width: int, width: int, *, blocks: int, kernel: int, norm: Norm, pooling: Pooling
     ) -> None:
         super().__init__()
         first = 2 if pooling == "stride" else 1
         self.blocks = nn.ModuleList(
-            Block(width if i else in_width, width, norm=norm, stride=1 if i else first)
+            Block(
+                width if i else in_width,
+                width,
+                kernel=kernel,
+                norm=norm,
+                stride=1 if i else first,
+            )
             for i in range(blocks)
         )
         self.pool = _pool(pooling)
@@ -79,6 +89,8 @@ class ConvNet(nn.Module):
         num_classes: K.
         widths: channels of each stage; one stage per entry.
         blocks: blocks in each stage.
+        kernel_sizes: odd, of the convolutions of each stage; None: 3. With 1 a stage sees no
+            neighbours.
         norm: ``batch`` or ``group``.
         pooling: ``max``, ``avg``, or ``stride`` of the stage's first convolution.
 
@@ -86,7 +98,8 @@ class ConvNet(nn.Module):
         (N, ``in_channels``, H, W) to (N, K). Contiguous and channels_last both work.
 
     Raises:
-        ValueError: no stage, no block, or an unknown norm or pooling.
+        ValueError: no stage, no block, kernels that are even or not one a stage, or an unknown norm
+            or pooling.
     """
 
     def __init__(
@@ -96,6 +109,7 @@ class ConvNet(nn.Module):
         num_classes: int,
         widths: Sequence[int] = (8, 8),
         blocks: int = 1,
+        kernel_sizes: Sequence[int] | None = None,
         norm: Norm = "batch",
         pooling: Pooling = "max",
     ) -> None:
@@ -109,10 +123,15 @@ class ConvNet(nn.Module):
                 "a ConvNet has at least one stage, each of at least one channel and one block, "
                 f"not widths {list(widths)} and blocks {blocks}"
             )
+        kernels = list(kernel_sizes or [3] * len(widths))
+        if len(kernels) != len(widths) or any(size < 1 or size % 2 == 0 for size in kernels):
+            raise ValueError(
+                f"kernel_sizes are odd, one for each of {len(widths)} stages, not {kernels}"
+            )
         ins = [in_channels, *widths[:-1]]
         self.stages = nn.ModuleList(
-            Stage(i, o, blocks=blocks, norm=norm, pooling=pooling)
-            for i, o in zip(ins, widths, strict=True)
+            Stage(i, o, blocks=blocks, kernel=k, norm=norm, pooling=pooling)
+            for i, o, k in zip(ins, widths, kernels, strict=True)
         )
         self.head = nn.Linear(widths[-1], num_classes)
 

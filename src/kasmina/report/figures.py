@@ -1,19 +1,21 @@
 """Every figure of the report: its name, what it shows, and when there is something to show."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from matplotlib.figure import Figure
 
 from kasmina.report import frame
+from kasmina.report.bands import comparison
 from kasmina.report.bill import bill, parts_of
+from kasmina.report.compared import Compared
 from kasmina.report.curves import curves
-from kasmina.report.groups import Configuration
+from kasmina.report.dots import axis_effects, versus_baseline
 from kasmina.report.growth import growth
 from kasmina.report.lanes import lanes
 from kasmina.report.records import Run
-from kasmina.report.versus import comparison, tradeoff
+from kasmina.report.versus import tradeoff
 
 S = TypeVar("S")
 
@@ -74,25 +76,44 @@ RUN_PICTURES: tuple[Picture[Run], ...] = (
 """The figures of one run, in the order of the page."""
 
 
-def _drawable(groups: Sequence[Configuration]) -> bool:
-    return bool(groups) and all(run.metrics for group in groups for run in group.runs)
+def _drawable(found: Compared) -> bool:
+    return all(run.metrics for run in found.runs)
 
 
-GROUP_PICTURES: tuple[Picture[Sequence[Configuration]], ...] = (
+GROUP_PICTURES: tuple[Picture[Compared], ...] = (
     Picture(
         "tradeoff",
         "What the cost bought",
-        "Faint marks are single runs, bold ones the mean of a configuration; bars are one "
-        "standard deviation over seeds. Further up or down (as the metric has it) at the same "
-        "cost is better; further left at the same metric is cheaper.",
+        "Faint marks are single runs, bold ones the mean of a configuration; bars are bootstrap "
+        "95 % intervals of the mean. Further up or down (as the metric has it) at the same cost is "
+        "better; further left at the same metric is cheaper. No configuration beats one on the "
+        "dashed front in both.",
         tradeoff,
         _drawable,
     ),
     Picture(
+        "differences",
+        "Against the baseline",
+        "Mean of the differences between runs of the same seed, with its bootstrap 95 % interval. "
+        "A filled mark is a difference that the corrected paired t-test shows.",
+        versus_baseline,
+        lambda found: any(it.pairs for it in found.differences),
+    ),
+    Picture(
+        "effects",
+        "What each axis does",
+        "The mean at each level of an axis, over the same combinations of the other axes at every "
+        "level; first averaged within a seed, then over the seeds that have all of them. Bars are "
+        "bootstrap 95 % intervals over those seeds. A mean over other axes can hide that they "
+        "change what this one does.",
+        axis_effects,
+        lambda found: bool(found.effects),
+    ),
+    Picture(
         "comparison",
         "How they learned",
-        "Mean of the finished runs of each configuration, with a band of one standard deviation, "
-        "drawn as far as all of its runs go.",
+        "Mean of the finished runs of each configuration, with a band of its bootstrap 95 % "
+        "interval at each point, drawn as far as all of its runs go.",
         comparison,
         _drawable,
     ),
@@ -105,8 +126,6 @@ def figures_of(run: Run, *, width: float = frame.WIDE) -> dict[str, Figure]:
     return {it.name: it.draw(run, width=width) for it in RUN_PICTURES if it.fits(run)}
 
 
-def figures_of_groups(
-    groups: Sequence[Configuration], *, width: float = frame.WIDE
-) -> dict[str, Figure]:
+def figures_of_groups(found: Compared, *, width: float = frame.WIDE) -> dict[str, Figure]:
     """The figures that compare configurations, by name; ``width`` in inches."""
-    return {it.name: it.draw(groups, width=width) for it in GROUP_PICTURES if it.fits(groups)}
+    return {it.name: it.draw(found, width=width) for it in GROUP_PICTURES if it.fits(found)}

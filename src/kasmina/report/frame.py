@@ -110,3 +110,13 @@ def metric_axis(axes: Axes, name: str, values: Iterable[float]) -> None:
         axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{100 * y:.4g} %"))
     elif low > 0 and high > 100 * low:
         axes.set_yscale("log")
+
+
+def lying_axis(axes: Axes, name: str, *, signed: bool = False) -> None:
+    """A metric, or differences of it, on the x axis; shares in percent, or in points."""
+    size, unit = (100, "" if signed else " %") if units.is_share(name) else (1, "")
+    form = "+.3g" if signed else ".4g"
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
+    axes.xaxis.set_major_formatter(
+        FuncFormatter(lambda x, _: f"{size * x:{form}}{unit}" if x or not signed else "0")
+    )

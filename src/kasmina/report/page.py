@@ -1,12 +1,15 @@
 """The report as one HTML file: no script, no network, light and dark, telephone and desk."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
 from pathlib import Path
 
 from kasmina._version import __version__
-from kasmina.report import markup, scores, tables, units, words
+from kasmina.report import grids, markup, scores, tables, units, words
+from kasmina.report.compared import Compared
+from kasmina.report.failures import Failure
 from kasmina.report.groups import Configuration
 from kasmina.report.markup import Card, Plate
 from kasmina.report.parse import RunError
@@ -93,26 +96,51 @@ def _cards(run: Run) -> list[Card]:
     ]
 
 
-def group_page(
-    title: str,
-    groups: Sequence[Configuration],
-    plates: Sequence[Plate],
-    *,
-    faults: Mapping[Path, str],
-    base: Path,
-) -> str:
+@dataclass(frozen=True)
+class Comparison:
+    """What the page of several runs shows.
+
+    Args:
+        question: that an ablation asks, or empty.
+        groups: every configuration, finished or not.
+        found: how those that can be compared compare.
+        failed: runs and jobs that do not count.
+        remark: on the baseline, or empty.
+    """
+
+    title: str
+    question: str
+    groups: Sequence[Configuration]
+    found: Compared | None
+    failed: Sequence[Failure]
+    remark: str = ""
+
+
+def group_page(it: Comparison, plates: Sequence[Plate], *, base: Path) -> str:
     """The page that compares configurations; links are as seen from ``base``."""
-    left_out = tables.left_out(groups, faults, base)
-    counted = any(group.runs for group in groups)
+    left_out, found = grids.left_out(it.failed, base), it.found
+    told = comparing(it.groups, found, it.failed)
+    opening = [it.question, *told, it.remark, _drawn(found)]
     return _page(
-        title,
+        it.title,
         above=f"Comparison of runs · {base.resolve().name}",
         status="",
         body=[
-            markup.paragraphs(comparing(groups, faults)),
-            markup.table(tables.configurations(groups)) if counted else "",
+            markup.paragraphs([text for text in opening if text]),
+            markup.table(grids.configurations(found)) if found else "",
+            markup.table(grids.comparisons(found)) if found and found.differences else "",
             *map(markup.plate, plates),
-            markup.table(tables.runs(groups, base)) if counted else "",
             markup.table(left_out) if left_out.rows else "",
+            markup.table(grids.runs(it.groups, base)) if found else "",
         ],
+    )
+
+
+def _drawn(found: Compared | None) -> str:
+    """A note where not all configurations have a colour."""
+    if found is None or len(found.drawn) == len(found.groups):
+        return ""
+    return (
+        f"The pictures tell {len(found.drawn)} of {len(found.groups)} configurations apart: the "
+        f"best by {found.score.label}, and the baseline. The tables have all."
     )

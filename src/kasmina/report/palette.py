@@ -46,3 +46,16 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "*")
 def series(at: int) -> tuple[str, str]:
     """Colour and marker of the ``at``-th configuration; the first 63 all differ."""
     return SERIES[at % len(SERIES)], MARKERS[at % len(MARKERS)]
+
+
+LINES: tuple[str | tuple[float, tuple[float, ...]], ...] = (
+    "-",
+    (0, (5, 1.6)),
+    (0, (1.2, 1.2)),
+    (0, (6, 1.5, 1.2, 1.5)),
+)
+
+
+def stroke(at: int) -> str | tuple[float, tuple[float, ...]]:
+    """Line style of the ``at``-th configuration: it changes where the colours begin anew."""
+    return LINES[at // len(SERIES) % len(LINES)]

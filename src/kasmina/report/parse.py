@@ -3,13 +3,12 @@
 import csv
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
+import yaml
 
 
 class RunError(ValueError):
@@ -123,12 +122,22 @@ def read_csv(path: Path, *, growing: bool) -> list[Fields]:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in a yaml file, floats like ``1e-3`` included (plain pyyaml reads text there)."""
-    _text(path)
+    """The mapping in a yaml file; floats like ``1e-3``, which YAML 1.1 calls text, included."""
     try:
-        value = OmegaConf.to_container(OmegaConf.load(path))
-    except (YAMLError, OmegaConfBaseException, OSError) as error:
+        value = yaml.load(_text(path), _Loader)
+    except yaml.YAMLError as error:
         raise RunError(f"{path} is no yaml: {str(error).splitlines()[0]}") from None
     if not isinstance(value, dict):
         raise RunError(f"{path} holds no mapping")
     return {str(key): item for key, item in value.items()}
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """The one of C is 16 times as fast; a comparison reads thousands of configs."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?\d[\d_]*(\.[\d_]*)?[eE][-+]?\d+$"),
+    list("-+0123456789"),
+)

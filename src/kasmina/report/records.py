@@ -156,7 +156,8 @@ class Labels:
     """What the run is called and how it came out.
 
     Args:
-        status: ``finished``, ``diverged``, ``interrupted``, ``failed`` or ``unfinished``.
+        status: ``finished``, ``diverged``, ``interrupted``, ``pruned``, ``failed`` or
+            ``unfinished``.
         reason: why it did not finish, where the record says so.
     """
 
@@ -200,7 +201,7 @@ class Run:
 
     @property
     def status(self) -> str:
-        """``finished``, ``diverged``, ``interrupted``, ``failed`` or ``unfinished``."""
+        """``finished``, ``diverged``, ``interrupted``, ``pruned``, ``failed`` or ``unfinished``."""
         return self.summary.labels.status
 
     @property

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from kasmina.ablation import PLAN
+from kasmina.jobs import JOBS
 from kasmina.report import rows
 from kasmina.report.parse import Fields, RunError, read_csv, read_json, read_jsonl, read_yaml
 from kasmina.report.records import Run
@@ -29,17 +31,29 @@ def find_runs(folder: Path) -> list[Path]:
     Raises:
         RunError: the folder does not exist, or there is no run in it.
     """
+    found, _ = walk(folder)
+    if not found:
+        raise RunError(f"no run in {folder}: neither summary.json nor config.yaml and metrics.csv")
+    return found
+
+
+def walk(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The run folders in a folder, itself perhaps, and the multiruns; both in natural order.
+
+    Raises:
+        RunError: the folder does not exist.
+    """
     if not folder.is_dir():
         raise RunError(f"{folder} is no folder")
-    found = []
-    for here, below, _ in os.walk(folder):
+    found, multiruns = [], []
+    for here, below, names in os.walk(folder):
         if is_run(Path(here)):
             found.append(Path(here))
             below.clear()
+        elif JOBS in names or PLAN in names:
+            multiruns.append(Path(here))
         below[:] = [name for name in below if not name.startswith(".") and name != "wandb"]
-    if not found:
-        raise RunError(f"no run in {folder}: neither summary.json nor config.yaml and metrics.csv")
-    return sorted(found, key=_natural)
+    return sorted(found, key=_natural), sorted(multiruns, key=_natural)
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:

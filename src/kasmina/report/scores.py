@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from kasmina.report import units
 from kasmina.report.records import Run
 
+Of = Callable[[Run], float]
+"""A number of a run."""
+
 
 def bare(name: str) -> str:
     """A metric's name without its split: ``val/accuracy`` is ``accuracy``."""
@@ -56,6 +59,12 @@ def flops(run: Run) -> float:
     return run.summary.spent.flops
 
 
+def seconds_per_step(run: Run) -> float:
+    """Of an optimizer step, growth and validation included; nan where none was done."""
+    spent = run.summary.spent
+    return spent.wall_s / spent.steps if spent.steps else math.nan
+
+
 def _look_up(values: Mapping[str, float], name: str) -> float:
     """By full name, else by the name without its split."""
     for known, value in values.items():
@@ -70,11 +79,21 @@ class Score:
 
     label: str
     metric: str
-    of: Callable[[Run], float]
+    of: Of
 
 
-def score_for(runs: Sequence[Run]) -> Score:
-    """Test where every run has it, else best validation; the latter was picked on that split."""
+SPEED = "seconds_per_step"
+"""The measure of an ablation that asks how fast, and not how well."""
+
+
+def score_for(runs: Sequence[Run], measure: str = "score") -> Score:
+    """Test where every run has it, else best validation; the latter was picked on that split.
+
+    Args:
+        measure: what an ablation compares by; ``seconds_per_step`` instead of that.
+    """
+    if measure == SPEED:
+        return Score("seconds a step", SPEED, seconds_per_step)
     metric = runs[0].goal.monitor
     if all(math.isfinite(tested(run)) for run in runs):
         return Score(units.label(f"test/{bare(metric)}"), metric, tested)

@@ -100,6 +100,32 @@ def change(name: str, value: float) -> str:
     return f"{100 * value:.1f} points" if is_share(name) else digits(value)
 
 
+def signed(name: str, value: float) -> str:
+    """A difference with its sign: ``+1.2 points``."""
+    if math.isnan(value):
+        return NOTHING
+    return f"{'-' if value < 0 else '+'}{change(name, value)}" if value else change(name, value)
+
+
+def interval(name: str, low: float, high: float, *, signed: bool = False) -> str:
+    """``95.1 to 96.3 %``; of a difference, with signs: ``-0.4 to +1.2 points``."""
+    if math.isnan(low) or math.isnan(high):
+        return NOTHING
+    if is_share(name) and max(abs(low), abs(high)) <= 1:
+        ends, unit = [f"{100 * end:.1f}" for end in (low, high)], " points" if signed else " %"
+    else:
+        ends, unit = [digits(end, 4) for end in (low, high)], ""
+    signs = ["+" if signed and float(end.replace(",", "")) > 0 else "" for end in ends]
+    return f"{signs[0]}{ends[0]} to {signs[1]}{ends[1]}{unit}".replace("-0.0 ", "0.0 ")
+
+
+def probability(value: float) -> str:
+    """A p-value; of a very small one, the bound that it is below."""
+    if math.isnan(value):
+        return NOTHING
+    return "< 0.0001" if value < 1e-4 else digits(value, 2)
+
+
 def spread(name: str, mean: float, deviation: float) -> str:
     """``95.7 ± 0.4 %``; without the spread where it is nan (one run)."""
     if math.isnan(deviation) or math.isnan(mean):

@@ -1,56 +1,41 @@
-"""The paragraph that opens the report of several runs."""
+"""The paragraphs that open the report of several runs."""
 
 import math
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 from kasmina.report import scores, units
+from kasmina.report.compared import Compared
+from kasmina.report.failures import Failure
 from kasmina.report.groups import Configuration, Spread
-from kasmina.report.records import Goal
+from kasmina.report.paired import Difference
+from kasmina.report.stats import FEWEST_PAIRS
 
 _FEW = 3  # seeds below which a standard deviation says little
+_MOST = 4  # differences that are told; the table has them all
 
 
-def comparing(groups: Sequence[Configuration], faults: Mapping[Path, str]) -> list[str]:
+def comparing(
+    groups: Sequence[Configuration], found: Compared | None, failed: Sequence[Failure]
+) -> list[str]:
     """What was compared, which configuration came out first, and how far to believe it."""
-    counted = comparable(groups)
-    if not counted:
-        return [f"{_inventory(groups, faults)} None can be compared."]
-    return [f"{_inventory(groups, faults)} {_ranking(counted)}", _caveat(counted)]
+    inventory = _inventory(groups, failed)
+    if found is None:
+        return [f"{inventory} None can be compared."]
+    told = [f"{inventory} {_ranking(found)}", _tested(found), _caveat(found)]
+    return [text for text in told if text]
 
 
-def comparable(groups: Sequence[Configuration]) -> list[Configuration]:
-    """Those with finished runs that are judged by the same metric as the first."""
-    counted = [group for group in groups if group.runs]
-    return [group for group in counted if group.runs[0].goal == counted[0].runs[0].goal]
-
-
-def _inventory(groups: Sequence[Configuration], faults: Mapping[Path, str]) -> str:
+def _inventory(groups: Sequence[Configuration], failed: Sequence[Failure]) -> str:
     finished = sum(len(group.runs) for group in groups)
-    total = finished + sum(len(group.others) for group in groups) + len(faults)
     of = f"of {units.plural(len(groups), 'configuration')}" if groups else "without a configuration"
-    said = f"{units.plural(total, 'run')} {of}."
-    if finished < total:
-        said += f" {finished} finished and count; {total - finished} did not and stand in a table."
+    said = f"{units.plural(finished + len(failed), 'run')} {of}."
+    if failed:
+        said += f" {finished} finished and count; {len(failed)} did not and stand in a table."
     goals = {group.runs[0].goal for group in groups if group.runs}
     if len(goals) > 1:
         names = ", ".join(sorted(units.label(goal.monitor) for goal in goals))
         said += f" They are judged by different metrics ({names}); only the first is compared."
     return said
-
-
-def _ranked(groups: Sequence[Configuration]) -> list[tuple[Configuration, Spread]]:
-    """The best mean first; configurations without a value last."""
-    score = scores.score_for([run for group in groups for run in group.runs])
-    goal = groups[0].runs[0].goal
-    pairs = [(group, group.spread(score.of)) for group in groups]
-    return sorted(pairs, key=lambda pair: _rank(goal, pair[1].mean))
-
-
-def _rank(goal: Goal, mean: float) -> float:
-    if math.isnan(mean):
-        return math.inf
-    return mean if goal.mode == "min" else -mean
 
 
 def _told(group: Configuration, spread: Spread, metric: str) -> str:
@@ -60,26 +45,32 @@ def _told(group: Configuration, spread: Spread, metric: str) -> str:
     return f"{group.label} with {value} (n = {spread.n}; {cost}, {size} parameters)"
 
 
-def _ranking(groups: Sequence[Configuration]) -> str:
-    score = scores.score_for([run for group in groups for run in group.runs])
-    first, *rest = _ranked(groups)
-    said = f"By {score.label} the first is {_told(*first, score.metric)}"
+def _ranking(found: Compared) -> str:
+    metric = found.score.metric
+    first, *rest = found.ranked
+    said = f"By {found.score.label} the first is {_told(*first, metric)}"
     if not rest:
         return f"{said}."
-    said += f", the second {_told(*rest[0], score.metric)}. "
-    said += _gap(first[1], rest[0][1], score.metric)
-    cheapest = min(groups, key=lambda group: group.spread(scores.flops).mean)
-    spread = cheapest.spread(score.of)
+    said += f", the second {_told(*rest[0], metric)}. "
+    said += _gap(first[1], rest[0][1], metric, paired=_is_paired(found))
+    cheapest = min(found.groups, key=lambda group: group.spread(scores.flops).mean)
     if cheapest not in (first[0], rest[0][0]):
-        said += f" The cheapest is {_told(cheapest, spread, score.metric)}."
+        said += f" The cheapest is {_told(cheapest, cheapest.spread(found.score.of), metric)}."
     return said
 
 
-def _gap(first: Spread, second: Spread, metric: str) -> str:
+def _is_paired(found: Compared) -> bool:
+    return any(it.pairs for it in found.differences)
+
+
+def _gap(first: Spread, second: Spread, metric: str, *, paired: bool) -> str:
+    """How far apart the first two are; what that is worth only where no pairs can tell."""
     gap = abs(first.mean - second.mean)
     if math.isnan(gap):
         return "No other has a finite value."
     said = f"They are {units.change(metric, gap)} apart"
+    if paired:
+        return f"{said}."
     if math.isnan(first.deviation) or math.isnan(second.deviation):
         return f"{said}; with a single seed the spread is unknown, so this order may be chance."
     noise = max(first.deviation, second.deviation)
@@ -90,9 +81,48 @@ def _gap(first: Spread, second: Spread, metric: str) -> str:
     return f"{said}{wide}{hint}."
 
 
-def _caveat(groups: Sequence[Configuration]) -> str:
-    score = scores.score_for([run for group in groups for run in group.runs])
+def _tested(found: Compared) -> str:
+    """What the pairs say against the baseline: shown differences, the best first."""
+    known = [it for it in found.differences if it.pairs]
+    if not known:
+        return ""
+    said = f"Paired by seed with {found.baseline.label}:"
+    tested = sorted((it for it in known if it.tested), key=lambda it: it.p)
+    if not tested:
+        each = "; ".join(_plainly(it, found) for it in known[:_MOST])
+        few = f"that takes {FEWEST_PAIRS} pairs which do not all differ by the same"
+        return f"{said} {each}. Nothing is tested: {few}."
+    shown = [it for it in _best_first(found) if it.shown]
+    each = "; ".join(_sentence(it, found) for it in (shown or tested[:1])[:_MOST])
+    if not shown:
+        return f"{said} no difference is shown. The clearest is {each}."
+    rest = len(tested) - min(len(shown), _MOST)
+    return f"{said} {each}." + (f" The table has {units.plural(rest, 'other')}." if rest else "")
+
+
+def _best_first(found: Compared) -> list[Difference]:
+    sign = 1 if found.goal.mode == "min" else -1
+    return sorted(found.differences, key=lambda it: sign * it.mean)
+
+
+def _plainly(it: Difference, found: Compared) -> str:
+    return f"{it.label}: {units.signed(found.score.metric, it.mean)} (n = {it.pairs})"
+
+
+def _sentence(it: Difference, found: Compared) -> str:
+    metric = found.score.metric
+    ends = units.interval(metric, it.interval.low, it.interval.high, signed=True)
+    better = found.goal.better(it.mean, 0.0)
+    way = f", {'better' if better else 'worse'}" if it.shown else ""
+    p = units.probability(it.corrected)
+    test = f"{ends}; n = {it.pairs}; corrected p {p if p.startswith('<') else f'= {p}'}"
+    return f"{it.label}: {units.signed(metric, it.mean)}{way} (95 % interval {test})"
+
+
+def _caveat(found: Compared) -> str:
     said = "Cost counts all training: main passes, incubation, evaluation and seeds pruned later."
-    if score.of is scores.best:
+    if found.measure == scores.SPEED:
+        return f"{said} Seconds count growth and validation, and other jobs on the machine."
+    if found.score.of is scores.best:
         return f"{said} The best validation was picked on the validation split, so it flatters."
     return f"{said} The test split was read once, after training."

@@ -28,6 +28,7 @@ def _outcome(run: Run) -> str:
         "finished": "finished after",
         "diverged": "diverged, and was stopped after",
         "interrupted": "was interrupted after",
+        "pruned": "was stopped by its search, because other trials were better, after",
         "failed": "failed after",
         "unfinished": "is unfinished, so everything here is provisional: it has recorded",
     }

@@ -1,0 +1,59 @@
+"""A run ends when it has spent its floating point operations, whatever it has spent them on."""
+
+import math
+from typing import Any
+
+from lightning import LightningModule, Trainer
+
+from kasmina.callbacks.base import Batch, GrowthCallback, the
+from kasmina.callbacks.ledger import Ledger
+
+
+class FlopBudget(GrowthCallback):
+    """Stops at the step by which the ledger reaches ``flops``; a last validation is part of it.
+
+    What it will cost is taken from the dearest validation so far, so the sum may be missed by the
+    cost of one step, and of what a validation has become dearer.
+
+    Args:
+        flops: of the whole training; None: no limit.
+
+    Raises:
+        ValueError: a sum that pays for nothing.
+    """
+
+    def __init__(self, *, flops: float | None = None) -> None:
+        if flops is not None and not flops > 0:
+            raise ValueError(f"flops are a number above 0, not {flops}")
+        self.flops = math.inf if flops is None else flops
+        self.validation = 0.0
+        self._before = 0.0
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note the bill before a validation."""
+        self._before = the(trainer, Ledger).total
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """What it has cost."""
+        if trainer.state.fn == "fit":
+            self.validation = max(self.validation, the(trainer, Ledger).total - self._before)
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+    ) -> None:
+        """To Lightning a run that should stop is one that validates first."""
+        if the(trainer, Ledger).total + self.validation >= self.flops:
+            trainer.should_stop = True
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the dearest validation has cost, in FLOPs."""
+        return {"validation": self.validation}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with it."""
+        self.validation = float(state_dict["validation"])

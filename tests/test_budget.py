@@ -1,0 +1,39 @@
+"""Runs that end when their FLOPs are spent."""
+
+import json
+
+import pytest
+from runs import VECTORS, rows, run
+
+from kasmina.callbacks.budget import FlopBudget
+
+LONG = (*VECTORS, "trainer.max_epochs=40", "report=false", "test=false")
+
+
+def spent(folder):
+    return json.loads((folder / "summary.json").read_text())["flops"]
+
+
+@pytest.mark.parametrize("flops", [4.2e5, 1e6])
+@pytest.mark.parametrize("controller", ["none", "biggest"])
+def test_a_run_spends_its_budget_but_for_a_step_and_what_a_validation_became_dearer(
+    tmp_path, controller, flops
+):
+    folder = run(tmp_path, *LONG, f"controller={controller}", f"callbacks.budget.flops={flops}")
+    bills = [float(row["train_flops"]) for row in rows(folder)]
+    epoch = max(after - before for before, after in zip(bills, bills[1:], strict=False))
+    assert abs(spent(folder) - flops) < epoch
+    last = rows(folder)[-1]
+    assert float(last["train_flops"]) == spent(folder)
+    assert int(last["step"]) == json.loads((folder / "summary.json").read_text())["steps"]
+
+
+def test_without_a_budget_a_run_has_all_its_epochs(tmp_path):
+    folder = run(tmp_path, *LONG, "trainer.max_epochs=3", "callbacks.budget.flops=null")
+    assert len(rows(folder)) == 3
+
+
+@pytest.mark.parametrize("flops", [0, -1.0, float("nan")])
+def test_a_budget_that_pays_for_nothing_is_refused(flops):
+    with pytest.raises(ValueError, match="above 0"):
+        FlopBudget(flops=flops)
