@@ -15,6 +15,7 @@ from typing import Any
 
 import runs
 import torch
+import trials
 from lightning import LightningModule, Trainer
 from lightning.fabric.plugins.environments.lightning import find_free_network_port
 from torch.distributed.tensor import DTensor
@@ -43,6 +44,14 @@ CASES: dict[str, tuple[str, ...]] = {
     "rests": ("incubation.interval=2",),
     "uneven": ("data.train_size=61",),
     "bf16": ("trainer.precision=bf16-mixed",),
+    "tested": (  # what the timeline leaves open, the pace does; at tick 5 it looks at layers.0
+        "pace=statistical",
+        "controller.pace=${pace}",
+        "pace.incubate=9",
+        "pace.hold=1",
+        "data.train_size=81",
+        "data.gate_size=17",  # one more than a round of all ranks
+    ),
 }
 OPTIONS: dict[str, tuple[str, ...]] = {
     "static_graph": ("+trainer.strategy.static_graph=true",),
@@ -59,6 +68,8 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "disagreeing": ("callbacks.pruning.max_harm=0.0",),
     "deviating": (),
     "drifting": (),
+    "raced": (),
+    "pruned": (),
 }
 """Options of DDP alone, and ranks that do not see the same."""
 
@@ -95,6 +106,10 @@ class Witness(GrowthCallback):
         self.steps: list[str] = []
         self.reduced: list[tuple[int, int]] = []
         self.moves: list[tuple[int, str, str]] = []
+        self.evidence: list[dict[str, Any]] = []
+
+    def on_tick(self, trainer: Trainer, module: GrowingModule, tick: int) -> None:
+        self.evidence += [{"site": site, **vars(e)} for site, e in module.evidence.items()]
 
     def on_change(self, trainer: Trainer, module: GrowingModule, tick: int, change: Any) -> None:
         self.moves.append((tick, change.site, change.event))
@@ -142,6 +157,19 @@ class Drift(GrowthCallback):
                 next(module.model.host.parameters()).add_(1e-9)
 
 
+RACED = (
+    *(text for text in BASE if not text.startswith("controller")),
+    "controller=race",
+    "controller.race.steps=8",
+    "controller.race.twin=2",
+    "controller.race.held_out=16",
+    "controller.race.price_parameters=0.0",
+    "controller.race.price_flops=0.0",
+    "controller.race.confidence=0.0001",
+    "pace.incubate=1",
+    "pace.tail=0",
+)
+"""Rank 0 races, and all grow the winner with its weights."""
 TROUBLE = {"disagreeing": Disagreement, "deviating": Deviation, "drifting": Drift}
 
 
@@ -157,8 +185,11 @@ def seen(folder: Path, world: int, name: str) -> dict[str, Any]:
         more = tuple(text for text in more if "strategy" not in text)
     ranks = (*DDP, f"trainer.devices={world}") if world > 1 else ()
     every = () if SHARED[0] in more or "incubation=ste" in more else ("incubation.interval=1",)
-    overrides = (*BASE, *every, *ranks, f"data.batch_size={16 // world}", *more)
+    base = RACED if name == "raced" else BASE
+    overrides = (*base, *every, *ranks, f"data.batch_size={16 // world}", *more)
     go_on = None
+    if name == "pruned" and os.environ["LOCAL_RANK"] == "0":  # the other ranks need not see it
+        trials.hand_to(folder / name, trials.AT_ONCE)
     if name.endswith("resumed"):
         started = runs.made(folder / name, *overrides, "trainer.max_epochs=4")
         started.trainer.fit(started.module, started.data)
@@ -180,6 +211,7 @@ def seen(folder: Path, world: int, name: str) -> dict[str, Any]:
         "error": error,
         "steps": witness.steps,
         "moves": witness.moves,
+        "evidence": witness.evidence,
         "reduced": witness.reduced,
         "weights": whole(dict(run.module.model.state_dict())),
         "groups": [group["name"] for group in groups],

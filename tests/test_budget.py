@@ -1,6 +1,7 @@
 """Runs that end when their FLOPs are spent."""
 
 import json
+from itertools import pairwise
 
 import pytest
 from runs import VECTORS, rows, run
@@ -21,7 +22,7 @@ def test_a_run_spends_its_budget_but_for_a_step_and_what_a_validation_became_dea
 ):
     folder = run(tmp_path, *LONG, f"controller={controller}", f"callbacks.budget.flops={flops}")
     bills = [float(row["train_flops"]) for row in rows(folder)]
-    epoch = max(after - before for before, after in zip(bills, bills[1:], strict=False))
+    epoch = max(after - before for before, after in pairwise(bills))
     assert abs(spent(folder) - flops) < epoch
     last = rows(folder)[-1]
     assert float(last["train_flops"]) == spent(folder)

@@ -52,6 +52,8 @@ def elsewhere(tmp_path, monkeypatch):
 
 
 def overrides_of(group: str, name: str) -> list[str]:
+    if group == "criterion":
+        return ["controller=race", f"criterion@controller.race.criterion={name}"]
     return [f"{group}={name}", *NEEDS.get((group, name), [])]
 
 

@@ -15,13 +15,13 @@ from ranks import CASES, OPTIONS, seen, together
 
 Seen = dict[str, Any]
 TOLERANCE = {"bf16": 2e-2}
-TROUBLED = ("deviating", "drifting", "static_accumulation")
+TROUBLED = ("raced", "deviating", "drifting", "static_accumulation", "pruned")
 
 
 def assert_equal_after_every_step(ranks: list[Seen]) -> None:
     first, *others = ranks
     for other in others:
-        for what in ("steps", "moves", "groups", "kept", "error"):
+        for what in ("steps", "moves", "groups", "kept", "error", "evidence"):
             assert other[what] == first[what]
         assert list(other["weights"]) == list(first["weights"])
         for name, tensor in first["weights"].items():
@@ -49,11 +49,25 @@ def assert_reduced(rank: Seen) -> None:
     assert sizes[-1] == 12
 
 
+def assert_raced(ranks: list[Any], names: list[str]) -> None:
+    """Rank 0 has raced, and every rank has grown the winner with its weights."""
+    for of_all in [[rank[name] for rank in ranks] for name in names if name == "raced"]:
+        assert_equal_after_every_step(of_all)
+        assert {"race", "germinate", "blend"} <= {event for _, _, event in of_all[0]["moves"]}
+
+
 def assert_as_one_process(rank: Seen, alone: Seen, tolerance: float) -> None:
     assert rank["moves"] == alone["moves"]
+    assert rank["evidence"] == alone["evidence"]
     assert list(rank["weights"]) == list(alone["weights"])
     for name, tensor in rank["weights"].items():
         torch.testing.assert_close(tensor, alone["weights"][name], rtol=0.0, atol=tolerance)
+
+
+def assert_looked(cases: dict[str, Seen], names: list[str]) -> None:
+    """Only the case with a statistical gate has looked at a seed, once, at every sample once."""
+    looks = [look for name in names for look in cases[name]["evidence"]]
+    assert [(look["site"], look["n"]) for look in looks] == [("layers.0", 17)] * ("tested" in names)
 
 
 @pytest.mark.slow
@@ -75,9 +89,14 @@ def test_ranks_are_equal_after_every_step_and_to_one_process(
     for name in (name for name in names if name in CASES):
         alone = seen(tmp_path / "alone", 1, name)
         assert_as_one_process(ranks[0][name], alone, TOLERANCE.get(name, 1e-12))
+    assert_looked(ranks[0], names)
     for option in ("static_graph", "find_unused"):
         if option in names:  # changes how gradients are reduced, not what comes of it
             assert ranks[0][option]["steps"] == ranks[0]["plain"]["steps"]
+    if "pruned" in names:
+        assert [len(rank["pruned"]["steps"]) for rank in ranks] == [4] * world  # of one epoch
+        assert [rank["pruned"]["error"] for rank in ranks] == [None] * world
+    assert_raced(ranks, names)
     for name, words in WORDS.items():
         if name in names:
             assert [words in rank[name]["error"] for rank in ranks] == [True] * world

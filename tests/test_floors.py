@@ -21,22 +21,24 @@ FLOORS: tuple[frozenset[str], ...] = (
     names("""
         _version suggest stage ramp site recipe faults pool jobs lock control.observation
         control.gates control.base control.health control.pace control.timing control.none
-        control.schedule control.random control.biggest control.heuristic control
-        ablation
+        control.schedule control.random control.biggest control.heuristic control.entry
+        control.race control.evidence control.statistical control ablation
     """),
     names("blend attention flex layout rng"),
     names("""
         seed slot graft nursery topology incubation contract flops compiling compile_meter
-        blueprints.* hosts.*
+        blueprints.* hosts.* probe.*
     """),
     names("""
         checkpoints lit optim tasks surgery snapshot rollback strategies.* loggers assembly
-        environment rebuild summary baseline data.* callbacks.* report.* bench bench.*
-        search.*
+        environment rebuild summary baseline race race.* data.* callbacks.* report.* bench bench.*
+        attribution.*
+        search.* probed
     """),
     names("""
-        __init__ __main__ ablate arms benchmark cli commands conform continued dryrun evaluate hints
-        hydra_api launch listing live machine multirun places preflight ranks request rules
+        __init__ __main__ ablate arms attribute benchmark cli commands conform continued dryrun
+        evaluate hints
+        hydra_api launch listing live machine multirun places preflight probing ranks request rules
         schema signatures train typed usage wandb_sweep wandb_sweep.*
     """),
 )

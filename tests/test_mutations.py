@@ -156,6 +156,10 @@ FOUND = (
     (["+callbacks.best.save_top_k=-2"], "callbacks.best: "),
     (["callbacks.ticker.every_n_steps=0"], "callbacks.ticker: a tick takes at least 1 step, not 0"),
     (["callbacks.ledger=null"], "callbacks: a run needs kasmina.callbacks.ledger.Ledger"),
+    (
+        ["pace=statistical", "callbacks.looks=null"],
+        "callbacks: pace=statistical needs kasmina.callbacks.looks.GateLooks",
+    ),
     (["data.train_size=-1"], "data: train_size is at least 2, not -1"),
     (["data.batch_size=0"], "data: a batch has at least 1 sample, not 0"),
     (

@@ -145,6 +145,26 @@ class Noisy(Dropping):
         return super().forward(self.norm(h))
 
 
+class Useless(nn.Module):
+    """h + size R h with R random and frozen, or noise of the size of h anew at every pass: a seed
+    that has nothing to learn with.
+    """
+
+    kinds: ClassVar[tuple[Kind, ...]] = ALL
+
+    def __init__(self, site: Site, *, size: float = 0.3, fresh: bool = False) -> None:
+        super().__init__()
+        self.size, self.fresh = size, fresh
+        self.register_buffer("map", torch.randn(site.width, site.width) / site.width**0.5)
+        self.idle = nn.Parameter(torch.zeros(()))  # a seed has a param group
+
+    def forward(self, h: Tensor) -> Tensor:
+        last = h.movedim(1, -1) if h.dim() == 4 else h
+        turned = torch.randn_like(last) * last.std() if self.fresh else last @ self.map
+        change = turned.movedim(-1, 1) if h.dim() == 4 else turned
+        return h + self.size * change + 0 * self.idle
+
+
 class HalfFrozen(Plain):
     """As ``Plain``, with a bias that its author froze."""
 

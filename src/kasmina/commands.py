@@ -3,6 +3,7 @@
 import logging
 from argparse import Namespace
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 from kasmina import hydra_api
@@ -16,6 +17,8 @@ usage:
   kasmina [overrides]          train, as the config says
   kasmina ablate NAME          plan, run and report a named comparison
   kasmina eval RUN             metrics of a saved network
+  kasmina probe RUN            what each slot and blueprint promises, by one gradient
+  kasmina attribute RUN        what each grown seed has brought
   kasmina report RUN...        one HTML file about one run or several
   kasmina list WHAT            hosts, blueprints, sites, controllers, ablations, runs, ...
   kasmina check [overrides]    hold the contract against blueprints, your own included
@@ -61,7 +64,7 @@ def run(arguments: list[str]) -> None:
     Raises:
         UsageFaults: arguments that cannot be read, or a folder that is no run's.
     """
-    make, answer = _COMMANDS[arguments[0]]
+    make, answer = _command(arguments[0])
     known = make().read(arguments[1:])
     try:
         answer(known)
@@ -69,6 +72,13 @@ def run(arguments: list[str]) -> None:
         if isinstance(error, UsageFaults):
             raise
         raise UsageFaults(str(error)) from error
+
+
+def _command(name: str) -> tuple[Callable[[], Parser], Answer]:
+    if name in _COMMANDS:
+        return _COMMANDS[name]
+    module = import_module(_MODULES[name])
+    return module.parser, module.answer
 
 
 def _eval_parser() -> Parser:
@@ -179,48 +189,17 @@ def _check(known: Namespace) -> None:
     check_blueprints(known.overrides)
 
 
-def _bench_parser() -> Parser:
-    from kasmina.benchmark import parser
-
-    return parser()
-
-
-def _bench(known: Namespace) -> None:
-    from kasmina.benchmark import answer
-
-    answer(known)
-
-
-def _sweep_parser() -> Parser:
-    from kasmina.wandb_sweep import parser
-
-    return parser()
-
-
-def _sweep(known: Namespace) -> None:
-    from kasmina.wandb_sweep import answer
-
-    answer(known)
-
-
-def _ablate_parser() -> Parser:
-    from kasmina.ablate import parser
-
-    return parser()
-
-
-def _ablate(known: Namespace) -> None:
-    from kasmina.ablate import answer
-
-    answer(known)
-
-
 _COMMANDS: dict[str, tuple[Callable[[], Parser], Answer]] = {
-    "ablate": (_ablate_parser, _ablate),
-    "bench": (_bench_parser, _bench),
     "check": (_check_parser, _check),
     "eval": (_eval_parser, _eval),
     "list": (_list_parser, _list),
     "report": (_report_parser, _report),
-    "sweep": (_sweep_parser, _sweep),
 }
+_MODULES = {
+    "ablate": "kasmina.ablate",
+    "attribute": "kasmina.attribute",
+    "bench": "kasmina.benchmark",
+    "probe": "kasmina.probing",
+    "sweep": "kasmina.wandb_sweep",
+}
+"""Commands that are a module each, with a ``parser`` and an ``answer``."""

@@ -28,7 +28,7 @@ def evaluate(path: Path, split: str = "validation") -> dict[str, float]:
     """
     if split not in SPLITS:
         raise ValueError(unknown("split", split, SPLITS))
-    checkpoint = _checkpoint(path)
+    checkpoint = checkpoint_of(path)
     saved = checkpoints.read(checkpoint)
     config = config_of(saved) or run_config(checkpoint.parent.parent)
     data: DataModule = build(config["data"])
@@ -60,7 +60,12 @@ def run_config(folder: Path) -> dict[str, Any]:
     return loaded
 
 
-def _checkpoint(path: Path) -> Path:
+def checkpoint_of(path: Path) -> Path:
+    """The checkpoint that ``path`` is, or the one of a run's folder that ``evaluate`` takes.
+
+    Raises:
+        ValueError: it is no file, and no folder of a run with a checkpoint.
+    """
     if path.is_file():
         return path
     for name in ("best.ckpt", "last.ckpt"):

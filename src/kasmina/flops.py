@@ -7,10 +7,10 @@ A multiplication with an addition counts as two; element-wise work is not counte
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
 from kasmina.attention import SelfAttention
@@ -18,6 +18,8 @@ from kasmina.graft import Grafted, call
 from kasmina.incubation import Incubation
 from kasmina.rng import undisturbed
 from kasmina.stage import Stage
+
+Net = TypeVar("Net", bound=nn.Module)
 
 _aten = torch.ops.aten
 _MISSING = {  # the counter knows flash attention on CUDA alone
@@ -63,7 +65,7 @@ def step_cost(
         loss_of: the task loss of what the model returns for these inputs.
     """
     twin = model.twin() if model.twin is not None else copy.deepcopy(model)
-    twin = _countable(twin).train()
+    twin = countable(twin).train()
     device = next((p.device for p in twin.parameters()), torch.device("cpu"))
     with undisturbed(device), torch.enable_grad():
         whole, _ = _count(twin, lambda: _total(twin, incubation, inputs, loss_of))
@@ -85,7 +87,7 @@ def step_cost(
     )
 
 
-def _countable(model: Grafted) -> Grafted:
+def countable(model: Net) -> Net:
     """FlexAttention cannot be counted; the other backends compute the same."""
     for module in model.modules():
         if isinstance(module, SelfAttention) and module.backend == "flex":
@@ -122,17 +124,22 @@ def _total(
     return loss if extra is None else loss + extra
 
 
+def counter() -> FlopCounterMode:
+    """Counts what runs inside, attention on the CPU included."""
+    return FlopCounterMode(display=False, custom_mapping=_MISSING)
+
+
 def _count(
     model: Grafted, run: Callable[[], Any], *, backward: bool = True
 ) -> tuple[float, dict[str, float]]:
-    with FlopCounterMode(display=False, custom_mapping=_MISSING) as counter:
+    with counter() as counted:
         result = run()
         if backward:
             result.backward()
-    by_module = counter.get_flop_counts()
+    by_module = counted.get_flop_counts()
     seeds = {
         slot.site.name: sum(by_module.get(f"Grafted.slots.{key}", {}).values())
         for key, slot in zip(model.slots, model, strict=True)
         if slot.route != "host"  # such a slot would be charged with the host's backward
     }
-    return counter.get_total_flops(), seeds
+    return counted.get_total_flops(), seeds

@@ -1,6 +1,7 @@
 """The LightningModule: a host with slots, its task, and an optimizer with a group a seed."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,13 @@ from torch.optim import Optimizer
 from torchmetrics import MeanMetric, Metric, MetricCollection
 
 from kasmina import topology
+from kasmina.control.evidence import Evidence
 from kasmina.data.order import EpochBatches
 from kasmina.graft import Grafted, call
 from kasmina.incubation import Incubation
 from kasmina.optim import Curve, GroupScheduler, SeedOptions, group_names, make_optimizer
+from kasmina.probe import Criterion, Probe, probe
+from kasmina.probe.dual import Dual
 from kasmina.ramp import Ramp
 from kasmina.recipe import Recipe
 from kasmina.stage import Stage
@@ -85,6 +89,7 @@ class GrowingModule(L.LightningModule):
         )
         self.contributions: dict[str, float] = {}
         self.seed_losses: dict[str, float] = {}
+        self.evidence: dict[str, Evidence] = {}
         self.task_loss = torch.zeros(())
         self._looks: dict[str, Metric] = {}
         self._group_order: list[str] | None = None
@@ -154,8 +159,9 @@ class GrowingModule(L.LightningModule):
 
     def forget(self, site: str) -> None:
         """What was measured of a seed is not that of the next one in its slot."""
-        for measured in (self.contributions, self.seed_losses):
-            measured.pop(site, None)
+        self.contributions.pop(site, None)
+        self.seed_losses.pop(site, None)
+        self.evidence.pop(site, None)
 
     def test_step(self, batch: Any, batch_idx: int) -> None:
         """Metrics of the network on the test split."""
@@ -215,6 +221,48 @@ class GrowingModule(L.LightningModule):
             for parameter in slot.parameters():
                 if parameter.grad is not None:
                     parameter.grad.nan_to_num_(0.0, 0.0, 0.0)
+
+    def probe(
+        self,
+        batches: Iterable[tuple[Any, Tensor]],
+        *,
+        criterion: Criterion | None = None,
+        micro_batches: int = 4,
+    ) -> Probe:
+        """Score every empty slot and blueprint by the loss that a training step would see.
+
+        Args:
+            batches: of training data, normalised, on the module's device.
+            criterion: None takes the dual norm of the optimizer in use.
+            micro_batches: parts of each batch, over which errors are taken.
+
+        Raises:
+            ValueError: see ``kasmina.probe.probe``, and ``Dual`` where there is no criterion.
+        """
+        augment = self.training_options.augment
+
+        def laid_out() -> Iterator[tuple[Any, Tensor]]:
+            for batch in batches:
+                inputs, targets = self.lay_out(batch)
+                yield (inputs if augment is None else augment(inputs)), targets
+
+        with self._precision():
+            return probe(
+                self.model,
+                laid_out(),
+                self.task.loss,
+                blueprints=self.growth.blueprints,
+                operator=self.growth.operator,
+                run_seed=self.growth.run_seed,
+                criterion=criterion or Dual(optimizer=self.training_options.optimizer.target),
+                micro_batches=micro_batches,
+            )
+
+    def _precision(self) -> AbstractContextManager[Any]:
+        """As the trainer runs a training step."""
+        if self._trainer is None:
+            return nullcontext()
+        return self.trainer.precision_plugin.train_step_context()
 
     @classmethod
     def load_from_checkpoint(cls, checkpoint_path: str | Path) -> "GrowingModule":  # type: ignore[override]

@@ -34,12 +34,17 @@ def germinate(
     slot = model.slot(name)
     after(slot.stage, Event.GERMINATE)
     check_fit(blueprint, slot.site)
+    seed = newborn(slot, blueprint=blueprint, operator=operator, run_seed=run_seed)
+    slot.germinate(adopt(seed, model))
+    return slot
+
+
+def newborn(slot: SeedSlot, *, blueprint: Recipe, operator: Recipe, run_seed: int) -> Seed:
+    """The seed that would germinate in this slot now, on the CPU in float32; nothing changes."""
     with undisturbed(_CPU), _CPU:
         # torch.manual_seed would set the generators of all accelerators as well
         torch.default_generator.manual_seed(derive(run_seed, slot.site.name, slot.births))
-        seed = build_seed(slot.site, blueprint=blueprint, operator=operator)
-    slot.germinate(adopt(seed, model))
-    return slot
+        return build_seed(slot.site, blueprint=blueprint, operator=operator)
 
 
 def build_seed(site: Site, *, blueprint: Recipe, operator: Recipe) -> Seed:

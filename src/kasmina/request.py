@@ -17,7 +17,7 @@ from kasmina.faults import ConfigFaults, UsageFaults
 from kasmina.suggest import nearest
 from kasmina.usage import Parser, one_of
 
-COMMANDS = ("ablate", "bench", "check", "eval", "list", "report", "sweep")
+COMMANDS = ("ablate", "attribute", "bench", "check", "eval", "list", "probe", "report", "sweep")
 
 _RESUME, _AUTO, _RUN_DIR = "resume=", "auto", "hydra.run.dir="
 _BASELINE = "baseline.run="

@@ -12,6 +12,7 @@ from torch import nn
 
 from kasmina import machine
 from kasmina.callbacks.ledger import Ledger
+from kasmina.callbacks.looks import GateLooks
 from kasmina.callbacks.record import RunRecord
 from kasmina.callbacks.ticker import Ticker
 from kasmina.compiling import Compile, compile_in_place
@@ -23,6 +24,8 @@ from kasmina.ramp import Ramp
 from kasmina.recipe import TARGET, Recipe, build
 from kasmina.site import Site
 from kasmina.suggest import unknown
+
+_TESTED = "kasmina.control.statistical.Statistical"
 
 Values = Mapping[str, Any]
 Rule = Callable[[Values], Iterator[str]]
@@ -84,6 +87,10 @@ def callbacks(values: Values) -> Iterator[str]:
     for needed in (Ticker, Ledger, RunRecord):
         if not any(isinstance(each, needed) for each in made.values()):
             yield f"callbacks: a run needs {needed.__module__}.{needed.__qualname__}"
+    if values["pace"].get(TARGET) == _TESTED and not any(
+        isinstance(each, GateLooks) for each in made.values()
+    ):
+        yield f"callbacks: pace=statistical needs {GateLooks.__module__}.{GateLooks.__qualname__}"
     yield from _monitors(values, made)
 
 

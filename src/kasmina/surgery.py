@@ -2,8 +2,11 @@
 optimizer follows."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
+
+from torch import Tensor
 
 from kasmina.control.observation import Decision
 from kasmina.lit import GrowingModule
@@ -38,8 +41,13 @@ class Change:
         return row
 
 
-def perform(module: GrowingModule, decision: Decision) -> Change:
+def perform(
+    module: GrowingModule, decision: Decision, weights: Mapping[str, Tensor] | None = None
+) -> Change:
     """Make the move that was decided. Only between optimizer steps.
+
+    Args:
+        weights: that a seed begins with that germinates; None or empty: those of its birth.
 
     Raises:
         IllegalMove: the slot's stage does not hear the event; nothing has changed.
@@ -48,7 +56,7 @@ def perform(module: GrowingModule, decision: Decision) -> Change:
     slot = module.model.slot(decision.site)
     before, leaving = str(slot.stage), _identity(slot)
     if decision.event is Event.GERMINATE:
-        _germinate(module, decision)
+        _germinate(module, decision, weights)
     elif decision.event is Event.PRUNE:
         slot.move(Event.PRUNE)
         for optimizer in optimizers(module):
@@ -71,7 +79,9 @@ def perform(module: GrowingModule, decision: Decision) -> Change:
     )
 
 
-def _germinate(module: GrowingModule, decision: Decision) -> None:
+def _germinate(
+    module: GrowingModule, decision: Decision, weights: Mapping[str, Tensor] | None
+) -> None:
     growth = module.growth
     name = str(decision.blueprint)
     if name not in growth.blueprints:
@@ -83,6 +93,8 @@ def _germinate(module: GrowingModule, decision: Decision) -> None:
         operator=growth.operator,
         run_seed=growth.run_seed,
     )
+    if weights and slot.seed is not None:
+        slot.seed.load_state_dict(weights)
     for optimizer in optimizers(module):
         own = growth.seeds.own()
         add_group(optimizer, _scheduler(module), name=decision.site, seed=slot, own=own)

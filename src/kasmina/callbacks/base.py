@@ -1,9 +1,10 @@
 """Hooks that Lightning does not have: a tick, the asking before it, and a change of the network."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
 from lightning import Callback, LightningModule, Trainer
+from torch import Tensor
 
 from kasmina.control.observation import Decision
 from kasmina.lit import GrowingModule
@@ -57,9 +58,16 @@ def growing(module: LightningModule) -> GrowingModule:
     return module
 
 
-def change(trainer: Trainer, module: GrowingModule, tick: int, decision: Decision) -> None:
-    """Make a move and tell every callback."""
-    announce(trainer, module, tick, perform(module, decision))
+def change(
+    trainer: Trainer,
+    module: GrowingModule,
+    tick: int,
+    decision: Decision,
+    *,
+    weights: Mapping[str, Tensor] | None = None,
+) -> None:
+    """Make a move and tell every callback; a seed that germinates takes ``weights``."""
+    announce(trainer, module, tick, perform(module, decision, weights))
 
 
 def announce(trainer: Trainer, module: GrowingModule, tick: int, done: Change) -> None:

@@ -1,6 +1,7 @@
 """Charges every floating point operation that training spends, and to whom."""
 
 import time
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -16,8 +17,8 @@ from kasmina.surgery import Change
 
 
 class Ledger(GrowthCallback):
-    """FLOPs of host, seeds, incubation and evaluation, and of every single seed; wall time, how
-    long the strategy took to follow changes, and what the compiler did after each.
+    """FLOPs of host, seeds, incubation, evaluation and races, and of every single seed; wall time,
+    how long the strategy took to follow changes, and what the compiler did after each.
 
     A step is counted once for each structure of the network and multiplied by samples. What went
     to a seed stays on the bill when the seed is pruned.
@@ -25,6 +26,7 @@ class Ledger(GrowthCallback):
 
     def __init__(self) -> None:
         self.flops = {"host": 0.0, "seeds": 0.0, "incubation": 0.0, "evaluation": 0.0}
+        self.flops["race"] = 0.0
         self.wall_s = 0.0
         self.seeds: list[dict[str, Any]] = []
         self.rewraps = {"count": 0, "seconds": 0.0}
@@ -82,12 +84,27 @@ class Ledger(GrowthCallback):
     ) -> None:
         """Charge a validation step: the network itself, and each look at another one."""
         if trainer.state.fn == "fit" and not trainer.sanity_checking:
-            module = growing(pl_module)
-            cost, samples = self._price(module, batch), _samples(batch, trainer)
-            self.flops["evaluation"] += samples * (cost.evaluation + sum(cost.looks.values()))
-            for seed in self.seeds:
-                if seed["fate"] == "open":
-                    seed["flops"] += samples * cost.looks.get(seed["site"], 0.0)
+            self.evaluated(trainer, growing(pl_module), batch)
+
+    def evaluated(
+        self,
+        trainer: Trainer,
+        module: GrowingModule,
+        batch: Batch,
+        sites: Collection[str] | None = None,
+    ) -> None:
+        """Charge a forward of the network, and one of each that differs in the seed at a site.
+
+        Args:
+            batch: as a step gets it.
+            sites: None for every seed whose fate is open.
+        """
+        cost, samples = self._price(module, batch), _samples(batch, trainer)
+        looks = {s: c for s, c in cost.looks.items() if sites is None or s in sites}
+        self.flops["evaluation"] += samples * (cost.evaluation + sum(looks.values()))
+        for seed in self.seeds:
+            if seed["fate"] == "open":
+                seed["flops"] += samples * looks.get(seed["site"], 0.0)
 
     def on_change(self, trainer: Trainer, module: GrowingModule, tick: int, change: Change) -> None:
         """Another structure has another price; births and ends are noted."""
@@ -107,6 +124,10 @@ class Ledger(GrowthCallback):
         """What following a change has cost rank 0."""
         self.rewraps["count"] += 1
         self.rewraps["seconds"] += seconds
+
+    def charge(self, part: str, flops: float) -> None:
+        """Put what was counted elsewhere on the bill."""
+        self.flops[part] += flops
 
     def _reopen(self, change: Change) -> None:
         """A seed that was put back is open again, or gone."""
@@ -158,7 +179,7 @@ class Ledger(GrowthCallback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on charging."""
-        self.flops = dict(state_dict["flops"])
+        self.flops |= state_dict["flops"]
         self.wall_s = state_dict["wall_s"]
         self.seeds = [dict(seed) for seed in state_dict["seeds"]]
         self.rewraps = dict(state_dict.get("rewraps", self.rewraps))

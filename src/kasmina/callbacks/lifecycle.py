@@ -1,15 +1,20 @@
 """Asks the controller, and applies what it decides."""
 
 import logging
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from lightning import LightningModule, Trainer
+from torch import Tensor
 
-from kasmina.callbacks.base import GrowthCallback, change, the
+from kasmina.callbacks.base import GrowthCallback, announce, change, the
+from kasmina.callbacks.ledger import Ledger
+from kasmina.callbacks.racing import RACE, hold_race, line
 from kasmina.callbacks.ticker import Ticker
 from kasmina.control.base import Controller
+from kasmina.control.entry import Entry
 from kasmina.control.observation import Decision, Observation, SlotView
+from kasmina.control.race import Racer
 from kasmina.lit import GrowingModule
 from kasmina.nursery import sizes
 from kasmina.slot import SeedSlot
@@ -23,6 +28,9 @@ log = logging.getLogger(__name__)
 class Lifecycle(GrowthCallback):
     """The controller sees an observation when validation ends; its plan waits for the tick.
 
+    A controller may want candidates raced before it decides; the winner's weights wait with the
+    plan that germinates it.
+
     Args:
         controller: maps an observation to decisions.
     """
@@ -33,17 +41,33 @@ class Lifecycle(GrowthCallback):
         self.history: list[float] = []
         self.metrics: dict[str, float] = {}
         self.put_back = False
+        self.raced: tuple[Entry, ...] = ()
+        self.weights: dict[str, Tensor] = {}
         self._sizes: dict[str, dict[str, int]] = {}
 
     def on_decide(self, trainer: Trainer, module: GrowingModule, tick: int) -> None:
         """Ask once, on rank 0, and check that every move is legal."""
         seen = self.observe(trainer, module, tick)  # metrics that are reduced when they are read
+        seen = self._race(trainer, module, seen)
         plan = self.controller.decide(seen) if trainer.is_global_zero else []
         plan = self._of_rank_0(trainer, module, plan)
         if self.put_back:
             plan = possible(plan, seen)
         check_plan(plan, seen)
         self.pending = plan
+
+    def _race(self, trainer: Trainer, module: GrowingModule, seen: Observation) -> Observation:
+        """Hold the race that the controller wants, on rank 0, and tell the others."""
+        if not isinstance(self.controller, Racer):
+            return seen
+        wanted = self.controller.wanted(seen) if trainer.is_global_zero else None
+        mine = None if wanted is None else hold_race(trainer, module, wanted, seen.tick)
+        outcome = trainer.strategy.broadcast(mine, src=0)
+        if outcome is None:
+            return seen
+        the(trainer, Ledger).charge(RACE, outcome.flops)
+        self.raced, self.weights = outcome.entries, outcome.weights
+        return replace(seen, raced=self.raced)
 
     def _of_rank_0(
         self, trainer: Trainer, module: GrowingModule, plan: list[Decision]
@@ -57,17 +81,21 @@ class Lifecycle(GrowthCallback):
     def on_tick(self, trainer: Trainer, module: GrowingModule, tick: int) -> None:
         """Apply the plan; a move that the pruning of this very tick has made moot is left out."""
         plan, self.pending = self.pending, []
+        weights, self.weights = self.weights, {}
+        if self.raced and self.raced[0].tick == tick:
+            announce(trainer, module, tick, line(self.raced))
         for decision in plan:
             stage = module.model.slot(decision.site).stage
             if decision.event in hears(stage):
-                change(trainer, module, tick, decision)
+                grown = weights if decision.event is Event.GERMINATE else {}
+                change(trainer, module, tick, decision, weights=grown)
             else:
                 log.info("%s: %s is moot while %s", decision.site, decision.event, stage)
 
     def on_change(self, trainer: Trainer, module: GrowingModule, tick: int, change: Change) -> None:
         """A plan for a network that was put back is void, and a written one may no longer fit."""
         if change.event == ROLLBACK:
-            self.pending, self.put_back = [], True
+            self.pending, self.put_back, self.weights = [], True, {}
 
     def observe(self, trainer: Trainer, module: GrowingModule, tick: int) -> Observation:
         """Everything that a decision may rest on: train and validation numbers."""
@@ -83,6 +111,7 @@ class Lifecycle(GrowthCallback):
             metrics=dict(self.metrics),
             history=tuple(self.history),
             slots=tuple(self._view(module, slot) for slot in module.model),
+            raced=self.raced,
         )
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -111,19 +140,23 @@ class Lifecycle(GrowthCallback):
             contribution=module.contributions.get(name),
             seed_loss=module.seed_losses.get(name),
             sizes=self._sizes[name],
+            evidence=module.evidence.get(name),
         )
 
     def state_dict(self) -> dict[str, Any]:
         """The plan that waits, and the metrics so far, as plain values."""
         plan = [{**asdict(d), "event": str(d.event)} for d in self.pending]
         seen = {"history": list(self.history), "metrics": dict(self.metrics)}
-        return {"pending": plan, **seen, "put_back": self.put_back}
+        raced = {"raced": [asdict(entry) for entry in self.raced], "weights": dict(self.weights)}
+        return {"pending": plan, **seen, "put_back": self.put_back, **raced}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Wait with the same plan."""
         self.history = list(state_dict["history"])
         self.metrics = dict(state_dict["metrics"])
         self.put_back = state_dict.get("put_back", False)
+        self.raced = tuple(Entry(**entry) for entry in state_dict.get("raced", ()))
+        self.weights = dict(state_dict.get("weights", {}))
         self.pending = [
             Decision(**{**d, "event": Event(d["event"])}) for d in state_dict["pending"]
         ]

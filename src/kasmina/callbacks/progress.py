@@ -28,7 +28,7 @@ class GrowthBar(RichProgressBar, GrowthCallback):
     0.5, ``h`` holding, ``F`` fossilized, ``x`` pruned, ``e`` embargoed.
 
     Args:
-        announce: print a line for germinations, fossilizations and prunes.
+        announce: print a line for races, germinations, fossilizations and prunes.
     """
 
     def __init__(self, *, announce: bool = True) -> None:
@@ -55,6 +55,8 @@ class GrowthBar(RichProgressBar, GrowthCallback):
                 f"({change.parameters} parameters)  {change.reason}"
             )
             self._print(text)
+        if change.event == "race":
+            self._print(f"tick {tick:>3}  race: {change.reason}")
 
     def _print(self, text: str) -> None:
         if self.progress is not None:

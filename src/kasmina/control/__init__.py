@@ -2,18 +2,25 @@
 
 from kasmina.control.base import Controller, Grower
 from kasmina.control.biggest import Biggest
+from kasmina.control.entry import Candidate, Entry, Rules, Wanted
+from kasmina.control.evidence import Evidence
 from kasmina.control.heuristic import Heuristic
 from kasmina.control.none import NoGrowth
 from kasmina.control.observation import Decision, Observation, SlotView
 from kasmina.control.pace import Pace
+from kasmina.control.race import Raced, Racer
 from kasmina.control.random import Random
 from kasmina.control.schedule import Schedule
+from kasmina.control.statistical import Statistical
 from kasmina.control.timing import Periodic, Plateau, Replay
 
 __all__ = [
     "Biggest",
+    "Candidate",
     "Controller",
     "Decision",
+    "Entry",
+    "Evidence",
     "Grower",
     "Heuristic",
     "NoGrowth",
@@ -21,8 +28,13 @@ __all__ = [
     "Pace",
     "Periodic",
     "Plateau",
+    "Raced",
+    "Racer",
     "Random",
     "Replay",
+    "Rules",
     "Schedule",
     "SlotView",
+    "Statistical",
+    "Wanted",
 ]

@@ -39,17 +39,20 @@ class Grower(ABC):
         return moves + self._germinate(seen)
 
     def _germinate(self, seen: Observation) -> list[Decision]:
-        if self.pace.in_tail(seen):
-            return []
-        room = sum(view.alive for view in seen.slots) < self.max_live
-        places = [v for v in seen.slots if v.stage is Stage.DORMANT and v.sizes]
-        due = self.timing.due(seen) if room and places else None
+        places, due = self.places(seen)
         if due is None:
             return []
         view, blueprint, why = self.choose(seen, places, due)
         numbers = {"parameters": float(view.sizes[blueprint])}
         reason = f"{due.reason}; {why}"
         return grow(view.site, blueprint, reason, numbers)
+
+    def places(self, seen: Observation) -> tuple[list[SlotView], Due | None]:
+        """The slots that a seed can germinate in, and why now; no reason where it is not time."""
+        places = [v for v in seen.slots if v.stage is Stage.DORMANT and v.sizes]
+        room = sum(view.alive for view in seen.slots) < self.max_live
+        late = self.pace.in_tail(seen)
+        return places, self.timing.due(seen) if room and places and not late else None
 
     @abstractmethod
     def choose(

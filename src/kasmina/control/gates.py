@@ -3,14 +3,15 @@
 import math
 from dataclasses import dataclass, field
 
+from kasmina.control.evidence import Evidence, spend
 from kasmina.control.observation import SlotView
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a gate lets a seed pass, why, and on which numbers."""
+    """Whether a gate lets a seed pass (None: it is to be asked again), why, on which numbers."""
 
-    passed: bool
+    passed: bool | None
     reason: str
     numbers: dict[str, float] = field(default_factory=dict)
 
@@ -34,3 +35,37 @@ def worth(view: SlotView, minimum: float | None) -> Verdict:
     side = "reaches" if view.contribution >= minimum else "is below"
     reason = f"contribution {view.contribution:+.4f} {side} {minimum:+.4f}"
     return Verdict(view.contribution >= minimum, reason, numbers)
+
+
+def proven(
+    evidence: Evidence, *, alpha: float, looks: int, worthwhile: float, patient: bool = False
+) -> Verdict:
+    """A paired test says that the seed helps, and by enough; what cannot be told yet, waits.
+
+    Passed where p is no more than this look may spend and the effect reaches ``worthwhile``;
+    refused where even the upper end of the interval does not reach it, or at the last look.
+
+    Args:
+        alpha: the chance to pass any useless seed in a whole run.
+        looks: at one seed, at most.
+        worthwhile: least effect, in units of the monitored metric.
+        patient: refuse at the last look only, for a seed that still learns.
+    """
+    share = spend(alpha, seed=evidence.seed, looks=looks)
+    more = {"looks": looks, "spend": share, "worthwhile": worthwhile}
+    enough = evidence.effect >= worthwhile
+    passed: bool | None
+    if evidence.p <= share and enough:
+        passed, because = True, f"p {evidence.p:.2g} is within {share:.2g}"
+    elif evidence.high < worthwhile and not patient:
+        passed, because = False, f"futile: {evidence.high:+.4f} is below {worthwhile:+.4f}"
+    else:
+        short = f"p {evidence.p:.2g} is above {share:.2g}"
+        because = short if enough else f"the effect is below {worthwhile:+.4f}"
+        passed = None if evidence.look < looks else False
+    reason = (
+        f"{evidence.method} on {evidence.n} {evidence.split} samples: effect "
+        f"{evidence.effect:+.4f} [{evidence.low:+.4f}, {evidence.high:+.4f}], {because}, "
+        f"look {evidence.look} of {looks},"
+    )
+    return Verdict(passed, reason, {**evidence.numbers(), **more})

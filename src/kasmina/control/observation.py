@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from kasmina.control.entry import Entry
+from kasmina.control.evidence import Evidence
 from kasmina.stage import ALIVE, Event, Stage
 
 
@@ -22,6 +24,7 @@ class SlotView:
             the host has adapted to it.
         seed_loss: mean incubation loss since the last observation, None without one.
         sizes: parameters that each fitting blueprint would have here, by name.
+        evidence: of a paired test of the seed at this tick, None where the pace asks for none.
     """
 
     site: str
@@ -36,6 +39,7 @@ class SlotView:
     contribution: float | None
     seed_loss: float | None
     sizes: Mapping[str, int]
+    evidence: Evidence | None = None
 
     @property
     def alive(self) -> bool:
@@ -54,6 +58,7 @@ class Observation:
         metrics: the last train and validation metrics by name.
         history: the monitored metric at every tick so far, its sign such that more is better.
         slots: every slot, in the host's order.
+        raced: the candidates of the last race, empty before the first.
     """
 
     tick: int
@@ -63,6 +68,7 @@ class Observation:
     metrics: Mapping[str, float]
     history: tuple[float, ...]
     slots: tuple[SlotView, ...]
+    raced: tuple[Entry, ...] = ()
 
     def slot(self, site: str) -> SlotView:
         """The view of one slot."""

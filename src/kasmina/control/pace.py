@@ -50,17 +50,27 @@ class Pace:
         if view.stage is Stage.GERMINATED:
             return Decision(view.site, Event.TRAIN, "a germinated seed starts to train")
         if view.stage is Stage.TRAINING and view.age >= self.incubate:
-            return _through(view, Event.BLEND, worth(view, self.blend_minimum))
+            return _through(view, Event.BLEND, self.may_blend(view))
         if view.stage is Stage.HOLDING and view.age >= self.hold:
-            return _through(view, Event.FOSSILIZE, worth(view, self.keep_minimum))
+            return _through(view, Event.FOSSILIZE, self.may_stay(view))
         return None
+
+    def may_blend(self, view: SlotView) -> Verdict:
+        """The gate at the end of incubation."""
+        return worth(view, self.blend_minimum)
+
+    def may_stay(self, view: SlotView) -> Verdict:
+        """The gate at the end of holding."""
+        return worth(view, self.keep_minimum)
 
     def in_tail(self, seen: Observation) -> bool:
         """Whether it is too late for a new seed."""
         return seen.ticks is not None and seen.tick > seen.ticks - self.tail
 
 
-def _through(view: SlotView, event: Event, verdict: Verdict) -> Decision:
+def _through(view: SlotView, event: Event, verdict: Verdict) -> Decision | None:
+    if verdict.passed is None:
+        return None
     return _move(view, event if verdict.passed else Event.PRUNE, verdict)
 
 

@@ -1,7 +1,8 @@
 """What all data modules share: three splits in memory, batches in a known order.
 
 The test split is not loaded before ``setup("test")``, so that nothing that decides during
-training can see it.
+training can see it. Two more parts may be held out of the training split: ``gate``, on which
+statistical gates test seeds, and ``race``, on which candidates are compared.
 """
 
 from abc import abstractmethod
@@ -13,12 +14,15 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler, SequentialSampler
 
+from kasmina.data.held import InMemory, hold_out
 from kasmina.data.loader import ResumableLoader
 from kasmina.data.order import EpochBatches
-from kasmina.data.samples import Batch, FixedBatches, Samples, Windows
+from kasmina.data.samples import Batch, FixedBatches
 
 Split = Literal["train", "val", "test"]
-InMemory = Samples | Windows
+"""What a data module loads."""
+Part = Literal["train", "val", "test", "gate", "race"]
+"""What there is of it in a run."""
 
 
 class DataModule(LightningDataModule):
@@ -34,9 +38,11 @@ class DataModule(LightningDataModule):
         drop_last: leave out training batches that are not full.
         draws: see ``EpochBatches``.
         augment: what the training step puts inputs through, or None.
+        gate_size: samples (of a text: windows) of the training split that are held out for gates.
+        race_size: the same for races.
 
     Raises:
-        ValueError: a batch of nothing.
+        ValueError: a batch of nothing, or a part of less than nothing.
     """
 
     def __init__(
@@ -47,16 +53,20 @@ class DataModule(LightningDataModule):
         drop_last: bool = False,
         draws: int | None = None,
         augment: nn.Module | None = None,
+        gate_size: int = 0,
+        race_size: int = 0,
     ) -> None:
         super().__init__()
         if batch_size < 1:
             raise ValueError(f"a batch has at least 1 sample, not {batch_size}")
         if draws is not None and draws < 1:
             raise ValueError(f"an epoch has at least 1 batch, not {draws}")
+        at_least(0, gate_size=gate_size, race_size=race_size)
         self.batch_size, self.seed = batch_size, seed
         self.drop_last, self.draws = drop_last, draws
         self.augment = augment
-        self._loaded: dict[Split, InMemory] = {}
+        self.gate_size, self.race_size = gate_size, race_size
+        self._loaded: dict[str, InMemory] = {}
 
     @abstractmethod
     def load(self, split: Split) -> InMemory:
@@ -80,21 +90,28 @@ class DataModule(LightningDataModule):
 
         Raises:
             OSError: a file is missing or damaged.
-            ValueError: what was loaded is not what was declared.
+            ValueError: what was loaded is not what was declared, or what is held out of training
+                leaves nothing to train on.
         """
         splits: tuple[Split, ...] = ("test",) if stage == "test" else ("train", "val")
         for split in splits:
             if split not in self._loaded:
                 if problem := self.missing():
                     raise OSError(problem)
-                self._loaded[split] = self.load(split)
+                loaded = self.load(split)
+                if split == "train" and (self.gate_size or self.race_size):
+                    self._loaded |= hold_out(loaded, gate=self.gate_size, race=self.race_size)
+                else:
+                    self._loaded[split] = loaded
 
-    def dataset(self, split: Split) -> InMemory:
+    def dataset(self, split: Part) -> InMemory:
         """What is loaded of ``split``.
 
         Raises:
-            LookupError: nothing yet.
+            LookupError: nothing yet, or nothing is held out for it.
         """
+        if split in {"gate", "race"} and not getattr(self, f"{split}_size"):
+            raise LookupError(f"no {split} split: data.{split}_size is 0")
         if split not in self._loaded:
             stage = "test" if split == "test" else "fit"
             raise LookupError(f"the {split} split is not loaded; setup({stage!r}) loads it")
@@ -118,6 +135,20 @@ class DataModule(LightningDataModule):
     def test_dataloader(self) -> DataLoader[Batch]:
         """Every test sample once."""
         return self._loader("test")
+
+    def gate_dataloader(self) -> DataLoader[Batch]:
+        """Every sample that is held out for gates once, this rank's share."""
+        return self.in_order("gate")
+
+    def race_dataloader(self) -> DataLoader[Batch]:
+        """Every sample that is held out for races once, this rank's share."""
+        return self.in_order("race")
+
+    def in_order(self, split: Part) -> DataLoader[Batch]:
+        """Every sample of ``split`` once, in the dataset's order, whatever the trainer does."""
+        dataset = self.dataset(split)
+        order = EpochBatches(len(dataset), self.batch_size, seed=self.seed, shuffle=False)
+        return _load(dataset, order)
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Call ``normalise`` in the trainer, in the trainer's precision."""
@@ -154,13 +185,17 @@ class DataModule(LightningDataModule):
         if self._overfits:  # the trainer replaces any sampler but a sequential one
             indexed = FixedBatches(dataset, order)
             sampler = SequentialSampler(indexed)
-        return ResumableLoader(
-            indexed,
-            sampler=sampler,
-            batch_size=None,
-            collate_fn=_as_it_is,
-            generator=torch.Generator(),  # else each epoch draws from the global one
-        )
+        return _load(indexed, sampler)
+
+
+def _load(dataset: Dataset[Batch], sampler: Sampler[Any]) -> DataLoader[Batch]:
+    return ResumableLoader(
+        dataset,
+        sampler=sampler,
+        batch_size=None,
+        collate_fn=_as_it_is,
+        generator=torch.Generator(),  # else each epoch draws from the global one
+    )
 
 
 def check(where: str, declared: Mapping[str, object], found: Mapping[str, object]) -> None:

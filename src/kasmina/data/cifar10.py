@@ -41,6 +41,8 @@ class Cifar10(DataModule):
         batch_size: images of one batch on one rank.
         seed: of the order of training batches.
         drop_last: leave out training batches that are not full.
+        gate_size: images of the training split that are held out for gates.
+        race_size: the same for races.
 
     Shape:
         inputs (B, 3, 32, 32), uint8 from the loader and float32 once normalised; targets (B,).
@@ -65,8 +67,17 @@ class Cifar10(DataModule):
         batch_size: int = 128,
         seed: int = 0,
         drop_last: bool = False,
+        gate_size: int = 0,
+        race_size: int = 0,
     ) -> None:
-        super().__init__(batch_size=batch_size, seed=seed, drop_last=drop_last, augment=augment)
+        super().__init__(
+            batch_size=batch_size,
+            seed=seed,
+            drop_last=drop_last,
+            augment=augment,
+            gate_size=gate_size,
+            race_size=race_size,
+        )
         self.root, self.download = Path(root).expanduser(), download
         self.subset, self.val_size, self.split_seed = subset, val_size, split_seed
         self.declared = {

@@ -27,6 +27,8 @@ class Digits(DataModule):
         batch_size: images of one batch on one rank.
         seed: of the order of training batches.
         drop_last: leave out training batches that are not full.
+        gate_size: images of the training split that are held out for gates.
+        race_size: the same for races.
 
     Shape:
         inputs (B, 1, 8, 8) float32, targets (B,) int64.
@@ -48,8 +50,16 @@ class Digits(DataModule):
         batch_size: int = 64,
         seed: int = 0,
         drop_last: bool = False,
+        gate_size: int = 0,
+        race_size: int = 0,
     ) -> None:
-        super().__init__(batch_size=batch_size, seed=seed, drop_last=drop_last)
+        super().__init__(
+            batch_size=batch_size,
+            seed=seed,
+            drop_last=drop_last,
+            gate_size=gate_size,
+            race_size=race_size,
+        )
         if min(val_size, test_size) < 1 or val_size + test_size >= _NUM_IMAGES:
             raise ValueError(
                 f"data.val_size {val_size} and data.test_size {test_size} must each be at least 1 "

@@ -83,6 +83,11 @@ class EpochBatches(Sampler[Tensor]):
         size = min(self.round, self._total - batch * self.round)
         return -(-(size - self.rank) // self.world_size) * self.world_size / size
 
+    def places(self, batch: int) -> range:
+        """Where in the epoch this rank's indices of a batch stand, without those that fill up."""
+        begin = batch * self.round
+        return range(begin + self.rank, min(begin + self.round, self.size), self.world_size)
+
     def order(self) -> Tensor:
         """The epoch's indices for all ranks together, int64."""
         generator = torch.Generator().manual_seed(derive("order", self.seed, self.epoch))

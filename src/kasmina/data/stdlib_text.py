@@ -28,6 +28,8 @@ class StdlibText(Text):
         batches_per_epoch: int = 100,
         batch_size: int = 32,
         seed: int = 0,
+        gate_size: int = 0,
+        race_size: int = 0,
     ) -> None:
         super().__init__(
             level=level,
@@ -37,6 +39,8 @@ class StdlibText(Text):
             batches_per_epoch=batches_per_epoch,
             batch_size=batch_size,
             seed=seed,
+            gate_size=gate_size,
+            race_size=race_size,
         )
 
     def missing(self) -> str | None:

@@ -24,6 +24,8 @@ class Synthetic(DataModule):
         batch_size: samples of one batch on one rank.
         seed: of the order of training batches.
         drop_last: leave out training batches that are not full.
+        gate_size: samples of the training split that are held out for gates.
+        race_size: the same for races.
 
     Shape:
         inputs (B, C, H, W) or (B, ``in_features``) float32, targets (B,) int64.
@@ -47,8 +49,16 @@ class Synthetic(DataModule):
         batch_size: int = 64,
         seed: int = 0,
         drop_last: bool = False,
+        gate_size: int = 0,
+        race_size: int = 0,
     ) -> None:
-        super().__init__(batch_size=batch_size, seed=seed, drop_last=drop_last)
+        super().__init__(
+            batch_size=batch_size,
+            seed=seed,
+            drop_last=drop_last,
+            gate_size=gate_size,
+            race_size=race_size,
+        )
         at_least(1, num_classes=num_classes, in_features=in_features)
         self.num_classes, self.in_features = num_classes, in_features
         self.shape = _shape(in_features, in_channels, image_size)
@@ -80,6 +90,8 @@ class SyntheticTokens(DataModule):
         batch_size: sequences of one batch on one rank.
         seed: of the order of training batches.
         drop_last: leave out training batches that are not full.
+        gate_size: sequences of the training split that are held out for gates.
+        race_size: the same for races.
 
     Shape:
         inputs and targets (B, T) int64, the targets shifted by one token.
@@ -101,8 +113,16 @@ class SyntheticTokens(DataModule):
         batch_size: int = 32,
         seed: int = 0,
         drop_last: bool = False,
+        gate_size: int = 0,
+        race_size: int = 0,
     ) -> None:
-        super().__init__(batch_size=batch_size, seed=seed, drop_last=drop_last)
+        super().__init__(
+            batch_size=batch_size,
+            seed=seed,
+            drop_last=drop_last,
+            gate_size=gate_size,
+            race_size=race_size,
+        )
         if not 0 <= noise <= 1:
             raise ValueError(f"noise is a share in [0, 1], not {noise}")
         at_least(1, vocab_size=vocab_size, context=context)

@@ -49,6 +49,8 @@ class Text(DataModule):
         batches_per_epoch: training batches of one epoch on one rank.
         batch_size: windows of one batch on one rank.
         seed: of the order of training batches.
+        gate_size: windows at the end of the training part that are held out for gates.
+        race_size: the same for races, before them.
 
     Shape:
         inputs and targets (B, T) int64, the targets shifted by one token.
@@ -64,8 +66,16 @@ class Text(DataModule):
         batches_per_epoch: int,
         batch_size: int,
         seed: int,
+        gate_size: int = 0,
+        race_size: int = 0,
     ) -> None:
-        super().__init__(batch_size=batch_size, seed=seed, draws=batches_per_epoch)
+        super().__init__(
+            batch_size=batch_size,
+            seed=seed,
+            draws=batches_per_epoch,
+            gate_size=gate_size,
+            race_size=race_size,
+        )
         if level not in get_args(Level):
             raise ValueError(unknown("level", level, get_args(Level)))
         if len(fractions) != 3 or abs(sum(fractions) - 1) > 1e-6 or min(fractions) < 0:

@@ -38,6 +38,8 @@ class TextFile(Text):
         batches_per_epoch: int = 100,
         batch_size: int = 32,
         seed: int = 0,
+        gate_size: int = 0,
+        race_size: int = 0,
     ) -> None:
         super().__init__(
             level=level,
@@ -47,6 +49,8 @@ class TextFile(Text):
             batches_per_epoch=batches_per_epoch,
             batch_size=batch_size,
             seed=seed,
+            gate_size=gate_size,
+            race_size=race_size,
         )
         if download and not (url and sha256):
             raise ValueError("data.download needs data.url and data.sha256")

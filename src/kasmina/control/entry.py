@@ -1,0 +1,121 @@
+"""What a controller wants raced, by which rules, and what came of each candidate: numbers only."""
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How candidates race, and what a winner has to bring.
+
+    Args:
+        shortlist: slots whose candidates race, those of the best probe; None races all.
+        criterion: a ``kasmina.probe.Criterion``, for the shortlist.
+        steps: optimizer steps of the first round; each round after it doubles them.
+        twin: optimizer steps that the network then trains for with the best seed, and its twin
+            without one: what the host would have learned anyway is no merit of a seed.
+        held_out: training samples that judge, where ``data.race_size`` keeps none apart.
+        price_parameters: nats of loss that as many parameters as the host has must bring.
+        price_flops: nats of loss that a forward as dear as the host's must bring.
+        confidence: of the one-sided bound below which the winner's utility does not lie.
+        tries: seeds that a slot may lose; after that its candidates race no more.
+        rest: ticks without a race after one that nobody has won.
+
+    Raises:
+        ValueError: a number that makes no sense; names it.
+    """
+
+    shortlist: int | None = None
+    criterion: object | None = None
+    steps: int = 25
+    twin: int = 30
+    held_out: int = 256
+    price_parameters: float = 0.005
+    price_flops: float = 0.005
+    confidence: float = 0.95
+    tries: int = 1
+    rest: int = 20
+
+    def __post_init__(self) -> None:
+        least = {"shortlist": 1, "steps": 1, "twin": 1, "held_out": 2, "tries": 1, "rest": 0}
+        least |= {"price_parameters": 0, "price_flops": 0}
+        for name, limit in least.items():
+            value = getattr(self, name)
+            if value is not None and value < limit:
+                raise ValueError(f"race.{name} is at least {limit}, not {value}")
+        if self.shortlist is not None and self.criterion is None:
+            raise ValueError("race.shortlist needs a race.criterion that scores the slots")
+        if not 0 < self.confidence < 1:
+            raise ValueError(f"race.confidence lies between 0 and 1, not {self.confidence}")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A seed that might be grown: a dormant slot, and a blueprint that fits it."""
+
+    site: str
+    blueprint: str
+
+    def __str__(self) -> str:
+        return f"{self.blueprint} at {self.site}"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a controller asks for before it decides.
+
+    Args:
+        candidates: who may race, before the shortlist.
+        rules: of the race.
+        reason: why now.
+    """
+
+    candidates: tuple[Candidate, ...]
+    rules: Rules
+    reason: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One candidate after its race. Losses are per sample, in nats, on held-out training data.
+
+    Args:
+        tick: of the race.
+        site, blueprint: the candidate.
+        parameters: that the seed has.
+        steps: optimizer steps that it was trained for behind a still host.
+        drop: mean loss of the still host minus that with the seed.
+        rent: what the seed's parameters and FLOPs have to bring.
+        gain: of the best alone: mean loss of the twin minus that with the seed, both trained on;
+            None for the others.
+        error: standard error, over samples, of ``gain``, or of ``drop`` where there is none.
+        lower: lower confidence bound of the utility, of the best alone.
+        won: whether it is the best, and its utility surely above zero.
+    """
+
+    tick: int
+    site: str
+    blueprint: str
+    parameters: int
+    steps: int
+    drop: float
+    error: float
+    rent: float
+    lower: float = -math.inf
+    gain: float | None = None
+    won: bool = False
+
+    @property
+    def utility(self) -> float:
+        """What the seed brings minus its rent."""
+        return (self.drop if self.gain is None else self.gain) - self.rent
+
+    def numbers(self) -> dict[str, float]:
+        """What a decision rests on."""
+        names = ("drop", "gain", "error", "rent", "lower")
+        own = {name: getattr(self, name) for name in names}
+        known = {name: float(value) for name, value in own.items() if value is not None}
+        return {"utility": self.utility, **known, "race_steps": float(self.steps)}
+
+    def __str__(self) -> str:
+        return f"{self.blueprint} at {self.site}"

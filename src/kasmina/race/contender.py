@@ -1,0 +1,60 @@
+"""A candidate in its race: a seed, its optimizer, and the batch statistics that it has met."""
+
+import torch
+from torch import Tensor
+
+from kasmina.control.entry import Candidate
+from kasmina.nursery import like_host, newborn
+from kasmina.race.arena import Arena
+from kasmina.race.prefix import Prefix
+from kasmina.race.terms import Batch, Terms
+from kasmina.tasks import predictions
+
+
+class Contender:
+    """Trains as a seed that is fully blended in, behind a host that stands still.
+
+    Attributes:
+        steps: optimizer steps so far.
+        flops: of its forward, over that of the network without it.
+    """
+
+    def __init__(self, arena: Arena, terms: Terms, candidate: Candidate) -> None:
+        self.arena, self.terms, self.candidate = arena, terms, candidate
+        slot = arena.model.slot(candidate.site)
+        born = newborn(
+            slot,
+            blueprint=terms.blueprints[candidate.blueprint],
+            operator=terms.operator,
+            run_seed=terms.run_seed,
+        )
+        self.seed = like_host(born, arena.model.host)
+        self.optimizer = terms.optimizer(list(self.seed.parameters()))
+        self.buffers = arena.buffers()
+        self.steps = 0
+        self.flops = arena.seed_flops(candidate.site, self.seed)
+
+    def step(self, batch: Batch, prefix: Prefix) -> None:
+        """One optimizer step on the loss that the seed will face."""
+        outputs = self.arena.outputs(batch, prefix, self.candidate.site, self.seed, self.buffers)
+        self.optimizer.zero_grad()
+        self.terms.loss(outputs, batch[1]).backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        self.steps += 1
+
+    def losses(self, batch: Batch, prefix: Prefix) -> Tensor:
+        """Of each sample. Shape: (N,), float64."""
+        with torch.no_grad():
+            site, buffers = self.candidate.site, self.buffers
+            outputs = self.arena.outputs(batch, prefix, site, self.seed, buffers)
+            return sample_losses(self.terms, outputs, batch[1])
+
+    def weights(self) -> dict[str, Tensor]:
+        """The seed's own, to be loaded into the newborn."""
+        return {name: t.detach().clone() for name, t in self.seed.state_dict().items()}
+
+
+def sample_losses(terms: Terms, outputs: object, targets: Tensor) -> Tensor:
+    """The task loss of every sample by itself. Shape: (N,), float64 on the CPU."""
+    each = torch.vmap(lambda out, target: terms.loss(out[None], target[None]))
+    return each(predictions(outputs).float(), targets).double().cpu()

@@ -1,0 +1,44 @@
+"""What a race is given: data, loss, optimizer, and the recipes of seeds."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from kasmina.graft import Grafted
+from kasmina.recipe import Recipe
+
+Batch = tuple[Any, Any]
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The same for every candidate.
+
+    Args:
+        blueprints: recipes by name.
+        operator: recipe of the blend operator.
+        run_seed: from which seeds, and all that is drawn in the race, come.
+        tick: of the race.
+        batch: the training batch of a step, by number, drawn from the CPU's and the device's
+            generators alone.
+        held_out: batches that no candidate trains on.
+        loss: maps (outputs, targets) to a 0-d mean loss.
+        optimizer: makes a seed's optimizer.
+        continued: the run's optimizer as it stands, for a copy of the network.
+        context: around every forward: mixed precision.
+    """
+
+    blueprints: Mapping[str, Recipe]
+    operator: Recipe
+    run_seed: int
+    tick: int
+    batch: Callable[[int], Batch]
+    held_out: Sequence[Batch]
+    loss: Callable[[Any, Tensor], Tensor]
+    optimizer: Callable[[list[nn.Parameter]], Optimizer]
+    continued: Callable[[Grafted], Optimizer]
+    context: Callable[[], AbstractContextManager[Any]] = nullcontext

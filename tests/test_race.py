@@ -1,0 +1,251 @@
+"""Candidates race behind a host that stays as it is."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from runs import same
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+from toys import Broken, Cnn, Container, Noisy, Plain, grafted, grow, images, operator, recipe
+
+from kasmina.control import Candidate, Rules
+from kasmina.graft import Grafted
+from kasmina.optim import SeedOptions, make_optimizer
+from kasmina.race import Outcome, Terms, race
+from kasmina.race.arena import Arena
+from kasmina.race.contender import Contender
+from kasmina.race.prefix import Prefix
+from kasmina.recipe import Recipe
+from kasmina.stage import Stage
+
+SITES = ("blocks.0", "blocks.1", "blocks.2")
+ADAM = Recipe("optimizer", "torch.optim.Adam", {"lr": 0.01})
+RULES = Rules(steps=3, twin=2, price_parameters=0.0, price_flops=0.0)
+BLUEPRINTS = {"plain": recipe(Plain), "noisy": recipe(Noisy), "inf": recipe(Broken, value="inf")}
+ALL = [Candidate(site, name) for site in SITES for name in BLUEPRINTS]
+PLAIN = [Candidate(site, "plain") for site in SITES]
+
+
+def batches(count: int, *, of: int = 8, seed: int = 0) -> list[tuple[Tensor, Tensor]]:
+    """Images whose class is told by the sign of two means."""
+    torch.manual_seed(seed)
+    inputs = [images(of) for _ in range(count)]
+    return [(x, (x.mean((2, 3)) > 0).sum(1)) for x in inputs]
+
+
+def terms(batch: Any = batches(40), held_out: Any = batches(4, seed=1), **options: Any) -> Terms:  # noqa: B008
+    plain = Terms(
+        blueprints=BLUEPRINTS,
+        operator=operator(),
+        run_seed=0,
+        tick=1,
+        batch=lambda step: batch[step % len(batch)],
+        held_out=held_out,
+        loss=lambda out, targets: nn.functional.cross_entropy(out, targets),
+        optimizer=lambda weights: ADAM.build([{"params": weights}]),
+        continued=lambda model: make_optimizer(model, ADAM, SeedOptions()),
+    )
+    return replace(plain, **options)
+
+
+def network(dropout: float = 0.2) -> Grafted:
+    torch.manual_seed(0)
+    return grafted(Cnn(dropout=dropout))
+
+
+def raced(
+    candidates: Sequence[Candidate] = ALL, model: Grafted | None = None, **rules: Any
+) -> Outcome:
+    return race(model or network(), candidates, rules=replace(RULES, **rules), terms=terms())
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("mode", ["no_grad", "inference_mode"])
+def test_the_network_and_the_random_state_stay_bit_for_bit(training: bool, mode: str) -> None:
+    model = network()
+    grow(model, "blocks.1", Stage.FOSSILIZED, blueprint=BLUEPRINTS["noisy"])
+    model.train(training)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    drawn, modes = torch.get_rng_state(), [m.training for m in model.modules()]
+    hooks = [len(m._forward_hooks) for m in model.modules()]
+    with getattr(torch, mode)():
+        raced([ALL[1], ALL[6]], model, steps=1)
+    assert same(dict(model.state_dict()), before)
+    assert torch.equal(torch.get_rng_state(), drawn)
+    assert [m.training for m in model.modules()] == modes
+    assert [len(m._forward_hooks) for m in model.modules()] == hooks
+    assert all(p.requires_grad and p.grad is None for p in model.host.parameters())
+    assert [slot.seed is None for slot in model] == [True, False, True]
+
+
+def test_a_race_is_a_pure_function_of_what_it_is_given() -> None:
+    first = raced(ALL[:4])
+    torch.manual_seed(77)
+    second = raced(ALL[:4])
+    assert first.entries == second.entries
+    assert same(first.weights, second.weights)
+    assert first.flops == second.flops
+
+
+def test_who_else_races_changes_nothing_of_a_candidate() -> None:
+    alone = {c: raced([c], network(dropout=0.0)).entries[0] for c in PLAIN[:2]}
+    together = raced(PLAIN[:2], network(dropout=0.0)).entries
+    for entry in together:
+        single = alone[Candidate(entry.site, entry.blueprint)]
+        if entry.steps == single.steps:
+            assert (entry.drop, entry.rent) == (single.drop, single.rent)
+    assert any(entry.steps == 3 for entry in together)
+
+
+@pytest.mark.parametrize("site", SITES)
+@pytest.mark.parametrize("training", [True, False])
+def test_what_was_kept_of_the_host_changes_no_bit(site: str, training: bool) -> None:
+    model = network(dropout=0.0)
+    grow(model, "blocks.0", Stage.FOSSILIZED) if site != "blocks.0" else None
+    arena = Arena(model, terms(), set(SITES))
+    assert arena.shared == set(SITES)
+    contender = Contender(arena, terms(), Candidate(site, "plain"))
+    (batch,) = batches(1)
+    found = []
+    for sites in ({site}, set(SITES), set()):
+        kept = arena.prefix(batch, sites, training)
+        buffers = arena.buffers()
+        found.append(arena.outputs(batch, kept, site, contender.seed, buffers))
+    assert torch.equal(found[0], found[2])
+    assert torch.equal(found[1], found[2])
+
+
+class Twice(nn.Module):
+    """One block that is called twice, and one of which the output is written into."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList([nn.Linear(5, 5), nn.Linear(5, 5)])
+        self.act = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.act(self.blocks[1](self.act(self.blocks[0](x))))
+
+
+def test_a_module_that_is_called_twice_is_computed_every_time() -> None:
+    model = grafted(Twice())
+    inputs = torch.randn(6, 5)
+    data = [(inputs, torch.zeros(6, dtype=torch.long))]
+    arena = Arena(model, terms(data, data), {"blocks.0", "blocks.1"})
+    assert arena.once == {"blocks.0", "blocks.1"}
+    assert arena.shared == {"blocks.0", "blocks.1"}
+    kept = arena.prefix(data[0], {"blocks.1"}, False)
+    plain = model(inputs)
+    with kept.below("blocks.1"):
+        assert torch.equal(arena.model(inputs), plain)
+        assert torch.equal(arena.model(inputs), plain)
+
+
+def test_what_comes_out_in_a_container_is_computed_again() -> None:
+    model = grafted(Container("tuple"))
+    inputs = torch.randn(4, 5)
+    kept = Prefix(model, {"blocks.1"}, lambda: model(inputs), {"blocks.0", "blocks.1"})
+    assert kept.below_site == {"blocks.1": {}}
+    with kept.below("blocks.1"):
+        assert torch.equal(model(inputs), model.host(inputs))
+
+
+@pytest.mark.parametrize("count", range(1, 7))
+def test_the_better_half_goes_on_for_twice_as_long(count: int) -> None:
+    entries = raced(ALL[:count], steps=1, twin=1).entries
+    ends = {1: [1], 2: [1, 3], 3: [1, 3, 7], 4: [1, 1, 3, 7], 5: [1, 1, 3, 7, 15]}
+    ends[6] = [1, 1, 1, 3, 7, 15]
+    assert sorted(entry.steps for entry in entries) == ends[count]
+    assert [(e.site, e.blueprint) for e in entries] == [(c.site, c.blueprint) for c in ALL[:count]]
+    assert [e.gain is not None for e in entries].count(True) == 1
+
+
+def test_a_seed_that_puts_out_inf_comes_last_and_takes_nobody_with_it() -> None:
+    entries = {(e.site, e.blueprint): e for e in raced(ALL[:3]).entries}
+    assert entries["blocks.0", "inf"].utility == -float("inf")
+    assert entries["blocks.0", "inf"].steps == 3
+    assert entries["blocks.0", "plain"].utility > -1.0
+    (alone,) = raced(ALL[2:3]).entries
+    assert not alone.won
+
+
+def test_a_high_rent_lets_nobody_win_and_the_rent_is_what_the_prices_say() -> None:
+    free, dear = raced(PLAIN[:1]), raced(PLAIN[:1], price_parameters=9.0, price_flops=2.0)
+    (cheap,), (priced,) = free.entries, dear.entries
+    model = network()
+    num_host = sum(p.numel() for p in model.host.parameters())
+    assert (cheap.rent, cheap.parameters) == (0.0, 4 * 4 + 4)
+    # a 1x1 convolution over 6x6 pixels beside three of 3x3, of 2, 4 and 4 channels, and a head
+    flops = 36 * 16 / (36 * 9 * (8 + 16 + 16) + 12)
+    assert priced.rent == pytest.approx(9.0 * 20 / num_host + 2.0 * flops, rel=1e-12)
+    assert (priced.drop, priced.gain) == (cheap.drop, cheap.gain)
+    assert priced.lower == pytest.approx(cheap.lower - priced.rent)
+    assert dear.weights == {}
+
+
+def helped(lr: float) -> Outcome:
+    """A seed at the last site, where it learns that there is one class; the host learns too."""
+    last = [Candidate("blocks.2", "plain")]
+    one = [(x, torch.zeros_like(y)) for x, y in batches(4)]
+    learns = terms(
+        one,
+        one,
+        continued=lambda model: torch.optim.SGD(model.host.parameters(), lr=lr),
+        optimizer=lambda weights: torch.optim.Adam(weights, lr=0.05),
+    )
+    rules = replace(RULES, steps=10, twin=10)
+    return race(network(dropout=0.0), last, rules=rules, terms=learns)
+
+
+def test_a_seed_that_helps_wins_and_brings_the_weights_of_its_race() -> None:
+    found = helped(0.0)
+    (entry,) = found.entries
+    assert entry.won
+    assert entry.lower > 0
+    fresh = grow(network(), "blocks.2", Stage.TRAINING).seed
+    assert fresh is not None
+    assert set(found.weights) == set(fresh.state_dict())
+    assert not same(dict(fresh.state_dict()), found.weights)
+
+
+def test_what_the_host_learns_by_itself_is_no_merit_of_a_seed() -> None:
+    (still,), (learning,) = helped(0.0).entries, helped(0.3).entries
+    assert still.drop == learning.drop
+    assert still.gain is not None
+    assert learning.gain is not None
+    assert learning.gain < still.gain / 2
+
+
+def counted(**rules: Any) -> tuple[float, float]:
+    """What a race says it has cost, and what torch counts in all of it."""
+    with FlopCounterMode(display=False) as counter:
+        said = raced(PLAIN[:2], **rules).flops
+    return said, counter.get_total_flops()
+
+
+def test_the_bill_is_what_torch_counts() -> None:
+    (short, short_all), (long, long_all) = counted(steps=1), counted(steps=2, twin=3)
+    assert long - short == long_all - short_all > 0
+    assert 0 < short_all - short < 0.1 * short  # the looks at two samples that make the prices
+
+
+@pytest.mark.parametrize(
+    ("rules", "message"),
+    [
+        ({"steps": 0}, r"race\.steps is at least 1, not 0"),
+        ({"price_flops": -1.0}, r"race\.price_flops is at least 0, not -1"),
+        ({"confidence": 1.0}, r"race\.confidence lies between 0 and 1, not 1"),
+        ({"shortlist": 1}, r"race\.shortlist needs a race\.criterion"),
+    ],
+)
+def test_rules_that_make_no_sense_are_refused(rules: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        replace(RULES, **rules)
+
+
+def test_a_race_needs_somebody() -> None:
+    with pytest.raises(ValueError, match="at least 1 candidate"):
+        raced([])

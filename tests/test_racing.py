@@ -1,0 +1,213 @@
+"""Races within runs: what they leave alone, what they cost, and what becomes of the winner."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning import Callback, LightningModule, Trainer
+from runs import IMAGES, TOKENS, VECTORS, checkpoint, events, fit, load, moves, rows, run, same
+
+from kasmina.callbacks.base import GrowthCallback, the
+from kasmina.callbacks.lifecycle import Lifecycle
+from kasmina.lit import GrowingModule
+from kasmina.report.lives import lives_of
+from kasmina.report.parse import Fields
+from kasmina.report.rows import decision
+from kasmina.surgery import Change
+
+RACE = (
+    "controller=race",
+    "controller.race.steps=2",
+    "controller.race.twin=2",
+    "controller.race.held_out=16",
+    "controller.race.rest=1",
+    "pace.tail=0",
+    "pace.incubate=1",
+    "ramp.ticks=1",
+)
+DEAR = (*RACE, "controller.race.price_parameters=1000.0")
+FREE = (
+    *RACE,
+    "controller.race.price_parameters=0.0",
+    "controller.race.price_flops=0.0",
+    "controller.race.confidence=0.0001",  # so that somebody wins
+    "controller.race.steps=8",
+)
+
+
+pytestmark = pytest.mark.filterwarnings("ignore:Checkpoint directory")
+
+
+class Notes(GrowthCallback):
+    """The weights and random states of every batch, and the newborns as they are born."""
+
+    def __init__(self) -> None:
+        self.steps: list[Any] = []
+        self.born: list[dict[str, torch.Tensor]] = []
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        assert isinstance(pl_module, GrowingModule)
+        host = {name: t.clone() for name, t in pl_module.model.host.state_dict().items()}
+        self.steps.append((host, torch.get_rng_state(), batch[0].clone()))
+
+    def on_change(self, trainer: Trainer, module: GrowingModule, tick: int, change: Change) -> None:
+        if change.event == "germinate":
+            seed = module.model.slot(change.site).seed
+            assert seed is not None
+            self.born.append({name: t.clone() for name, t in seed.state_dict().items()})
+
+
+@pytest.mark.parametrize("network", [VECTORS, IMAGES, TOKENS], ids=["vectors", "images", "tokens"])
+def test_a_run_whose_races_nobody_wins_is_the_run_without_growth_bit_for_bit(
+    tmp_path: Path, network: tuple[str, ...]
+) -> None:
+    notes, short = {}, ("trainer.max_epochs=4", "test=false")
+    for name, options in {"none": ("controller=none",), "race": DEAR}.items():
+        notes[name] = Notes()
+        fit(tmp_path / name, *network, *options, *short, callbacks=(notes[name],))
+    assert same(notes["race"].steps, notes["none"].steps)
+    left, right = rows(tmp_path / "race"), rows(tmp_path / "none")
+    timed = {"wall_s", "train_flops"}
+    assert [{**r, **dict.fromkeys(timed)} for r in left] == [
+        {**r, **dict.fromkeys(timed)} for r in right
+    ]
+    told = events(tmp_path / "race")
+    assert [(e["tick"], e["event"], e["site"]) for e in told] == [(2, "race", "*")]
+    assert "is not surely worth its rent" in told[0]["reason"]
+    spent = load(tmp_path / "race", "ledger.json")["flops"]
+    assert spent["race"] > 0
+    assert spent["total"] == pytest.approx(sum(spent[part] for part in spent if part in PARTS))
+    without = load(tmp_path / "none", "ledger.json")["flops"]
+    assert spent["total"] - spent["race"] == pytest.approx(without["total"], rel=1e-12)
+
+
+PARTS = {"host", "seeds", "incubation", "evaluation", "race"}
+
+
+class Keep(Callback):
+    """Keeps every ``last.ckpt`` that is written at the end of an epoch."""
+
+    def __init__(self, folder: Path) -> None:
+        self.last = folder / "checkpoints" / "last.ckpt"
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self.last.is_file():
+            shutil.copy(self.last, self.last.parent / f"epoch{trainer.current_epoch}.ckpt")
+
+
+@pytest.fixture(scope="module")
+def grown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Notes, Any]:
+    """A run in which winners germinate."""
+    folder, notes = tmp_path_factory.mktemp("grown"), Notes()
+    options = (*VECTORS, *FREE, "trainer.max_epochs=8", "test=false")
+    made = fit(folder, *options, callbacks=(notes, Keep(folder)))
+    return folder, notes, made
+
+
+def test_the_winner_is_born_with_the_weights_of_its_race(grown: Any) -> None:
+    folder, notes, _ = grown
+    state = checkpoint(folder / "checkpoints" / "epoch2.ckpt")["callbacks"]["Lifecycle"]
+    assert [d["event"] for d in state["pending"]] == ["germinate", "train"]
+    assert same(state["weights"], notes.born[0])
+    assert any(bool(t.abs().sum()) for t in notes.born[0].values())
+    later = checkpoint(folder / "checkpoints" / "epoch4.ckpt")["callbacks"]["Lifecycle"]
+    assert later["weights"] == {}
+
+
+def test_the_record_has_the_race_before_the_birth_with_the_utility_of_every_candidate(
+    grown: Any,
+) -> None:
+    folder, _, _ = grown
+    race, birth, _ = events(folder)[:3]
+    assert [(e["tick"], e["event"]) for e in (race, birth)] == [(2, "race"), (2, "germinate")]
+    assert race["numbers"]["candidates"] == 1
+    assert race["numbers"][f"mlp at {birth['site']}"] == race["numbers"]["utility"]
+    assert birth["numbers"]["lower"] == race["numbers"]["lower"] > 0
+    parsed = [decision(Fields(event, "events.jsonl")) for event in events(folder)]
+    assert [move.event for move in parsed][:2] == ["race", "germinate"]
+    assert [life.site for life in lives_of(parsed)][:1] == [birth["site"]]
+
+
+@pytest.mark.parametrize("epoch", [2, 3])
+def test_a_resumed_run_goes_on_across_a_race_bit_for_bit(
+    tmp_path: Path, grown: Any, epoch: int
+) -> None:
+    whole, _, made = grown
+    folder = shutil.copytree(whole, tmp_path / "run")
+    saved = folder / "checkpoints"
+    shutil.copy(saved / f"epoch{epoch}.ckpt", saved / "last.ckpt")
+    options = (*VECTORS, *FREE, "trainer.max_epochs=8", "test=false")
+    run(folder, *options, f"resume={folder}")
+    ends = [checkpoint(path / "checkpoints" / "last.ckpt") for path in (folder, whole)]
+    for part in ("state_dict", "optimizer_states", "topology"):
+        assert same(ends[0][part], ends[1][part])
+    assert events(folder) == events(whole)
+    bills = [load(path, "ledger.json")["flops"] for path in (folder, whole)]
+    assert bills[0] == bills[1]
+    again = Lifecycle(the(made.trainer, Lifecycle).controller)
+    again.load_state_dict(ends[0]["callbacks"]["Lifecycle"])
+    assert again.raced == the(made.trainer, Lifecycle).raced
+
+
+def test_only_the_slots_of_the_best_probe_race_and_the_probe_is_on_the_bill(
+    tmp_path: Path,
+) -> None:
+    spent, raced = {}, {}
+    for most in (1, 2):
+        folder = tmp_path / str(most)
+        options = (*DEAR, f"controller.race.shortlist={most}", "trainer.max_epochs=3")
+        fit(folder, *VECTORS, *options, "blueprint=[mlp,lora]")
+        (race,) = events(folder)
+        raced[most] = [name for name in race["numbers"] if " at " in name]
+        spent[most] = load(folder, "ledger.json")["flops"]["race"]
+    assert [len(raced[most]) for most in (1, 2)] == [2, 4]
+    assert set(raced[1]) < set(raced[2])
+    assert 0 < spent[1] < spent[2]
+
+
+def test_samples_kept_apart_judge_and_none_of_them_is_trained_on(tmp_path: Path) -> None:
+    options = (*DEAR, "data.race_size=16", "trainer.max_epochs=3")
+    apart = fit(tmp_path / "apart", *VECTORS, *options)
+    assert len(apart.data.dataset("race")) == 16
+    fit(tmp_path / "within", *VECTORS, *DEAR, "trainer.max_epochs=3")
+    drops = [events(tmp_path / name)[0]["numbers"]["drop"] for name in ("apart", "within")]
+    assert drops[0] != drops[1]
+
+
+def test_a_late_newborn_starts_at_its_own_first_learning_rate_and_ends_with_the_run(
+    tmp_path: Path,
+) -> None:
+    class Rates(Callback):
+        def __init__(self) -> None:
+            self.seen: list[dict[str, float]] = []
+
+        def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
+            groups = trainer.optimizers[0].param_groups
+            self.seen.append({group["name"]: group["lr"] for group in groups})
+
+    rates = Rates()
+    late = ("timing.start=6", "trainer.max_epochs=9", "scheduler=cosine", "pace.keep_minimum=null")
+    fit(tmp_path, *VECTORS, *FREE, *late, callbacks=(rates,))
+    born = [seen for seen in rates.seen if len(seen) > 1]
+    (site,) = {name for seen in born for name in seen} - {"host"}
+    own, host = [s[site] for s in born], [s["host"] for s in born]
+    assert own[0] == pytest.approx(rates.seen[0]["host"], rel=0.05)
+    assert own[0] > 2 * host[0]
+    assert own == sorted(own, reverse=True)
+    assert own[-1] < 0.1 * own[0]
+
+
+def test_a_plan_of_a_race_that_was_rolled_back_leaves_no_weights(grown: Any) -> None:
+    from kasmina.rollback import whole
+
+    lifecycle = Lifecycle(the(grown[2].trainer, Lifecycle).controller)
+    lifecycle.weights = {"body.weight": torch.zeros(1)}
+    lifecycle.on_change(grown[2].trainer, grown[2].module, 1, whole("the test wants it", {}))
+    assert lifecycle.weights == {}
+    assert json.dumps(lifecycle.state_dict()["raced"]) == "[]"
+    assert ("*", "race") in {(site, event) for _, site, event in moves(grown[0])}
