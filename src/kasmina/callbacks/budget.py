@@ -31,12 +31,13 @@ class FlopBudget(GrowthCallback):
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note the bill before a validation."""
-        self._before = the(trainer, Ledger).total
+        self._before = the(trainer, Ledger).flops["evaluation"]
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """What it has cost."""
-        if trainer.state.fn == "fit":
-            self.validation = max(self.validation, the(trainer, Ledger).total - self._before)
+        if trainer.state.fn == "fit":  # without what is decided at its end, as a race
+            cost = the(trainer, Ledger).flops["evaluation"] - self._before
+            self.validation = max(self.validation, cost)
 
     def on_train_batch_end(
         self,
