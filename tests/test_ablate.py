@@ -54,19 +54,18 @@ def command(*arguments: str) -> list[str]:
 
 
 def test_one_killed_half_way_and_resumed_has_the_table_of_one_that_was_not(here):
-    every = [*FEW, "seed=1,2"]
+    every = [*FEW, "seed=1"]
     assert main(["ablate", "mine", *every, "--no-estimate", "hydra.sweep.dir=whole"]) == 0
     (here / "cut").mkdir()
     parent = subprocess.Popen(
         command(*every, "hydra.sweep.dir=cut"), stdout=subprocess.DEVNULL, start_new_session=True
     )
-    while len(jobs.read(here / "cut")) < 2:
+    while len(jobs.read(here / "cut")) < 1:
         assert parent.poll() is None, "it ended before it could be killed"
         time.sleep(0.02)
     os.killpg(parent.pid, signal.SIGKILL)
     parent.wait()
-    before = len(jobs.read(here / "cut"))
-    assert before < 4
+    assert len(jobs.read(here / "cut")) == 1
     again = [*every, "hydra.sweep.dir=cut", "resume=auto"]
     assert main(["ablate", "mine", *again, "--no-estimate"]) == 0
     assert table(here / "cut") == table(here / "whole")
@@ -74,11 +73,8 @@ def test_one_killed_half_way_and_resumed_has_the_table_of_one_that_was_not(here)
     assert plans[0] == plans[1]
     for name in ("cut", "whole"):
         assert (here / name / "report.html").is_file()
-
-
-def test_the_job_that_needs_a_run_gets_its_folder(here):
-    assert main(["ablate", "mine", *FEW, "seed=3", "--no-estimate", "hydra.sweep.dir=m"]) == 0
-    grown, large = (json.loads(p.read_text()) for p in sorted((here / "m").glob("*/summary.json")))
+    found = [json.loads(p.read_text()) for p in sorted((here / "cut").glob("*/summary.json"))]
+    grown, large = found  # whose job has got the folder of the first
     assert large["fossils"] == grown["fossils"]
     assert large["flops"] <= grown["flops"]
 
@@ -99,6 +95,7 @@ def test_a_plan_runs_nothing_and_tells_how_long_it_would_take(here, capsys):
         (["mine", "trainer.max_epoch=1"], "did you mean 'trainer.max_epochs'?"),
         (["mine", "hydra/sweeper=search"], "another sweeper"),
         (["mine", "blend=add,gat", "--plan"], "did you mean 'gate'?"),
+        (["mine", "resume=multirun/mine/1", "--plan"], "goes on by resume=auto"),
     ],
 )
 def test_a_mistake_is_one_line(here, capsys, arguments, said):

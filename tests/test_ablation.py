@@ -112,6 +112,11 @@ def test_the_baseline_is_the_first_arm_unless_it_is_named():
         ({"baseline": "grow"}, "baseline: unknown arm 'grow'; did you mean 'grown'"),
         ({"seeds": []}, "seeds: "),
         ({"seeds": [1, 1]}, "seeds: "),
+        ({"seeds": 3}, "seeds: 3 came"),
+        ({"seeds": [1.5]}, "seeds: "),
+        ({"seeds": [None]}, "seeds: "),
+        ({"seeds": [[1, 2]]}, "seeds: "),
+        ({"axes": {"ramp": {"slow": 8}}}, r"axes\.ramp\.slow: 8 came"),
         ({"measure": "speed"}, "measure: unknown measure 'speed'"),
         ({"axes": {"ramp": []}}, r"axes\.ramp: needs different levels"),
         ({"axes": {"ramp": ["cosine", "cosine"]}}, r"axes\.ramp: needs different levels"),
@@ -124,6 +129,16 @@ def test_the_baseline_is_the_first_arm_unless_it_is_named():
 def test_what_is_no_ablation_is_refused(changed, said):
     with pytest.raises(ValueError, match=said):
         Ablation.of(**{"axes": GROWTH, "seeds": [1, 2], **changed}).jobs()
+
+
+def test_samples_have_every_level_once_with_the_first_seed():
+    axes = {"a": ["1", "2", "3"], "b": ["x", "y"], "c": ["u", "v"]}
+    samples = Ablation.of(axes=axes, seeds=[5, 6]).samples()
+    assert {job.seed for job in samples} == {5}
+    assert len(samples) == 1 + 2 + 1 + 1
+    for number, values in enumerate(axes.values()):
+        axis = "abc"[number]
+        assert {job.levels[number] for job in samples} == {f"{axis}={each}" for each in values}
 
 
 def test_the_record_says_which_job_is_which():

@@ -60,3 +60,17 @@ def test_a_range_of_real_numbers_is_no_axis():
 def test_what_is_wrong_with_an_ablation_is_a_fault_of_the_config():
     with pytest.raises(ConfigFaults, match=r"hydra\.sweeper\.baseline: unknown arm 'x'"):
         asked("ablation=incubation", "hydra.sweeper.baseline=x")
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("seed=a,b", r"seeds: \['a', 'b'\] came"),
+        ("hydra.sweeper.axes=3", "axes: 3 came"),
+        ("+hydra.sweeper.axis=3", "unknown option 'axis'; did you mean 'axes'"),
+        ("incubation=ste", "incubation=ste: has no effect"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(typed, said):
+    with pytest.raises(ConfigFaults, match=said):
+        asked("ablation=incubation", typed)

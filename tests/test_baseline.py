@@ -95,10 +95,16 @@ def test_a_folder_without_a_finished_run_is_refused(kind, content, said, tmp_pat
         kind(run=str(tmp_path))
 
 
-def test_parts_of_an_epoch_are_refused(grown):
-    some = ("baseline=static_small", f"baseline.run={grown}", "trainer.limit_train_batches=2")
+@pytest.mark.parametrize("part", ["2", "1", "0.5"])
+def test_parts_of_an_epoch_are_refused(grown, part):
+    some = ("baseline=static_small", f"baseline.run={grown}", f"trainer.limit_train_batches={part}")
     with pytest.raises(ValueError, match=r"trainer\.limit_train_batches"):
         network(compose([*VECTORS, *some]))
+
+
+def test_all_of_an_epoch_is_no_part_of_it(grown):
+    every = ("baseline=static_small", f"baseline.run={grown}", "trainer.limit_train_batches=1.0")
+    assert network(compose([*VECTORS, *every])).slots.planted is None
 
 
 def test_flops_that_pay_for_no_step_are_refused(grown, tmp_path):

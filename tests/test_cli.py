@@ -129,6 +129,28 @@ def test_a_multirun_with_one_wrong_job_starts_none(capsys):
     assert not Path("multirun").exists()
 
 
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (["seed=range(5,2)"], "seed=range(5,2): has no value"),
+        (["seed=1,2", "hydra.launcher.jobs=0"], "hydra.launcher.jobs: is a whole number from 1"),
+        (["seed=1,2", "hydra.launcher.first=x"], "hydra.launcher.first: is a whole number from 0"),
+        (
+            ["seed=1,2", "hydra/sweeper=search", "hydra.sweeper.params=3"],
+            "hydra.sweeper.params: maps keys to values",
+        ),
+        (
+            ["seed=1,2", "hydra/sweeper=search", "hydra.launcher.first=1"],
+            "hydra.launcher.first: a search has",
+        ),
+    ],
+)
+def test_a_multirun_that_cannot_be_counted_out_is_a_line(capsys, typed, said):
+    assert main(["-m", *typed]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"config error: {said}")
+
+
 def test_the_configs_of_a_multirun_are_shown_one_after_the_other(capsys):
     assert main(["-m", "--cfg", "job", "-p", "ramp", "ramp=linear,cosine", "seed=3"]) == 0
     out = capsys.readouterr().out

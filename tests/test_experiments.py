@@ -12,18 +12,17 @@ import pytest
 STUDIES = Path(__file__).parents[1] / "experiments"
 SCRIPTS = sorted(path.parent.name for path in STUDIES.glob("*/run.py"))
 CHEAP = {"se_broadcast"}
-ALL = "KASMINA_STUDIES"
-"""An environment variable: the others take two minutes together."""
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(
     not any(map(shutil.which, ("c++", "g++", "clang++"))), reason="inductor needs a C++ compiler"
 )
-@pytest.mark.parametrize("study", SCRIPTS)
+@pytest.mark.parametrize(
+    "study",
+    [name if name in CHEAP else pytest.param(name, marks=pytest.mark.long) for name in SCRIPTS],
+)
 def test_a_study_runs_again_from_its_command(study: str, tmp_path: Path) -> None:
-    if study not in CHEAP and not os.environ.get(ALL):
-        pytest.skip(f"takes long; set {ALL}=1 to run every study")
     flags = ["--quick", "--rounds", "1", "--device", "cpu", "--out", str(tmp_path)]
     done = subprocess.run(
         [sys.executable, STUDIES / study / "run.py", *flags],

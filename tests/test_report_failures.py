@@ -43,8 +43,11 @@ class Sweep:
         chosen = words(self.overrides(number))
         append(self.folder, Job(number, state, math.nan, 1.0, 1, self.name(number), chosen, error))
 
-    def plan(self, numbers):
-        arms = [{"label": "ab"[n % 2], "overrides": [], "seed": n, "number": n} for n in numbers]
+    def plan(self, numbers, overrides=None):
+        told = overrides or {n: self.overrides(n)[1:] for n in numbers}
+        arms = [
+            {"label": "ab"[n % 2], "overrides": told[n], "seed": n, "number": n} for n in numbers
+        ]
         whole = {"name": "n", "question": "Why?", "axes": {"x": ["a", "b"]}, "baseline": "a"}
         (self.folder / PLAN).write_text(json.dumps({**whole, "arms": arms}))
 
@@ -138,6 +141,19 @@ def test_the_arms_of_a_plan_are_the_configurations(sweep):
     groups = group(found.runs, found.arms)
     assert {it.label: len(it.runs) for it in groups} == {"a": 2, "b": 2}
     assert [it.levels for it in groups] == [{"x": "a"}, {"x": "b"}]
+
+
+def test_a_run_of_another_version_of_the_ablation_is_no_run_of_its_arm(sweep):
+    for number in range(3):
+        sweep.run(number)
+        sweep.job(number, "finished")
+    moved = RunFolder(sweep.folder / "2_other", ticks=2, seed=2).write()  # its job has a new row
+    sweep.plan(range(3), {0: ["seed=0"], 1: ["host=mlp", "seed=1"], 2: ["host={a}", "seed=2"]})
+    found = gather([sweep.folder])
+    assert [run.folder.name for run in found.runs] == ["0_job", "2_job"]
+    assert found.strays == (sweep.folder / "1_job", moved)
+    reasons = {name: (label, status) for name, label, status, _, _ in sweep.failures()}
+    assert reasons == dict.fromkeys(["1_job", "2_other"], ("", "not planned"))
 
 
 def test_different_ablations_are_not_mixed(tmp_path):

@@ -14,6 +14,7 @@ from runs import VECTORS, load, rows
 
 from kasmina import hydra_api, jobs
 from kasmina.cli import main
+from kasmina.lock import locked
 
 QUIET = ("callbacks.progress=null", "report=false", "threads=1", "controller=none")
 DIGITS = ("host.widths=[4,4]", "trainer.max_epochs=4", "data.batch_size=64")
@@ -86,7 +87,17 @@ def test_a_bad_trial_is_pruned_and_its_test_split_is_not_read(capsys):
     )
 
 
-@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="the system has no such locks")
+def test_a_search_that_still_runs_is_asked_for_no_trials_by_a_second(capsys):
+    folder = Path("held")
+    folder.mkdir()
+    with locked(folder):
+        assert main([*SEARCH, *VECTORS, "optimizer.lr=0.1,0.2", "hydra.sweep.dir=held"]) == 2
+    assert "jobs still run in" in capsys.readouterr().err
+    assert not (folder / "study.db").exists()
+
+
+@pytest.mark.long
 @pytest.mark.skipif(os.name == "nt", reason="process groups are POSIX")
 def test_a_search_that_is_killed_goes_on_with_the_same_trials(monkeypatch, capsys):
     Path("witness.py").write_text(WITNESS)

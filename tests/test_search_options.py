@@ -28,6 +28,7 @@ def of(**changed: object) -> Options:
         ({"n_startup_trials": -1}, "n_startup_trials: is a whole number from 0 on, not -1"),
         ({"pruner": "medina"}, "pruner: unknown pruner 'medina'; did you mean 'median'?"),
         ({"pruner_options": {"a": 1}}, "pruner_options: are of no use without"),
+        ({"pruner": "median", "pruner_options": 3}, "pruner_options: maps names to values"),
         (
             {"pruner": "median", "pruner_options": {"n_warmup_step": 1}},
             "pruner_options: unknown option 'n_warmup_step'; did you mean 'n_warmup_steps'?",
@@ -44,6 +45,11 @@ def test_a_wrong_option_is_said_before_anything_starts(changed, fault):
     (line,) = error.value.lines
     assert line.startswith("hydra.sweeper.")
     assert fault in line
+
+
+def test_a_key_that_is_no_option_is_refused():
+    with pytest.raises(ConfigFaults, match="unknown option 'trails'; did you mean 'trials'"):
+        Options.of({**SOUND, "trails": 3})
 
 
 def test_all_faults_are_said_at_once():

@@ -28,7 +28,7 @@ FUTILE = (-0.02, -0.04, 0.004, 0.97)
     ("numbers", "facts", "move"),
     [
         (GOOD, {}, "on"),
-        (GOOD, {"seed": 3}, None),  # a later seed has less to spend
+        (GOOD, {"seed": 4}, None),  # a later seed has less to spend
         (GOOD, {"look": 3}, "on"),
         (UNSURE, {}, None),
         (UNSURE, {"look": 2}, None),

@@ -62,7 +62,10 @@ COMPILED = ("compile=default", "compile.backend=aot_eager")
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "how",
-    [COMPILED, (*COMPILED, "compile.scope=whole")],  # eager ranks: test_distributed
+    [
+        COMPILED,
+        pytest.param((*COMPILED, "compile.scope=whole"), marks=pytest.mark.long),
+    ],  # eager ranks: test_distributed
     ids=["blocks", "whole"],
 )
 def test_two_ranks_grow_and_prune_as_one_process_does(

@@ -1,6 +1,7 @@
 """``kasmina ablate NAME``: plan an ablation, run it, report on it."""
 
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -16,7 +17,7 @@ from rich.table import Table
 from kasmina import arms, hydra_api, jobs, places, typed
 from kasmina.ablation import Ablation
 from kasmina.faults import Interrupted, UsageFaults
-from kasmina.launch import check_jobs, launch
+from kasmina.launch import check_jobs, check_launcher, launch
 from kasmina.live import clock, progress
 from kasmina.ranks import clean
 from kasmina.suggest import unknown
@@ -24,6 +25,7 @@ from kasmina.usage import Parser
 
 GROUP = "ablation"
 
+_RESUME = "resume="
 _MOST = 200  # jobs that are composed before the plan is shown
 _EPOCHS = 2  # of the job that is timed: the first one warms up
 _QUICKLY = ("test=false", "report=false", "callbacks.progress=null", "logger=csv")
@@ -41,7 +43,7 @@ def parser() -> Parser:
         "  kasmina ablate ramp optimizer.lr=0.001,0.003    one axis more",
     )
     found.add_argument("name", metavar="NAME", help="; ".join(hydra_api.options(GROUP)))
-    found.add_argument("overrides", nargs="*", help="of the config, as for kasmina -m")
+    found.add_argument("overrides", nargs="*", default=[], help="of the config, as for kasmina -m")
     found.add_argument("--plan", action="store_true", help="show the jobs, and run none")
     found.add_argument(
         "--no-estimate", action="store_true", help="do not time two epochs of the first job"
@@ -61,7 +63,10 @@ def answer(known: Namespace) -> None:
     if known.name not in names:
         raise UsageFaults(unknown(GROUP, known.name, names))
     overrides = [f"{GROUP}={known.name}", *known.overrides]
-    asked = [text for text in overrides if not text.startswith("resume=")]
+    asked = [text for text in overrides if not text.startswith(_RESUME)]
+    for text in overrides:
+        if text.startswith(_RESUME) and text != f"{_RESUME}auto":
+            raise UsageFaults(f"{text}: an ablation goes on by resume=auto; or kasmina -m {text}")
     with hydra_api.composer():
         ablation, fixed = _ablation(asked)
         _show(ablation)
@@ -72,7 +77,7 @@ def answer(known: Namespace) -> None:
     try:
         launch(["-m", *overrides], after=_report)
     except Interrupted as stop:
-        again = f"kasmina ablate {known.name} resume=auto {' '.join(known.overrides)}".strip()
+        again = shlex.join(["kasmina", "ablate", known.name, *asked[1:], "resume=auto"])
         raise Interrupted(f"{stop}; or, with the report at its end: {again}") from stop
 
 
@@ -110,6 +115,7 @@ def _estimate(ablation: Ablation, fixed: list[str]) -> None:
     first = [*fixed, *ablation.jobs()[0].alone()]
     config = hydra_api.compose(first)
     launcher = hydra_api.settings("launcher", fixed)
+    check_launcher(launcher)
     most, share = launcher.get("jobs"), launcher.get("per_device", 1)
     room = places.places(config, most=most, per_device=share).room(places.need(config))
     print(f"timing {_EPOCHS} epochs of job 0 ...", file=sys.stderr)

@@ -47,7 +47,7 @@ class Job:
 
     Attributes:
         number: within the multirun; what a job needs has a lower one.
-        label: the labels of its levels; runs that differ only in the seed share it.
+        levels: their labels, by axis.
         seed: of the run.
         overrides: with ``{level}`` where the folder of another run is to stand.
         needs: the job whose folder that is, by the name that stands there.
@@ -55,11 +55,16 @@ class Job:
     """
 
     number: int
-    label: str
+    levels: tuple[str, ...]
     seed: int
     overrides: tuple[str, ...]
     needs: Mapping[str, int] = field(default_factory=dict)
     wave: int = 0
+
+    @property
+    def label(self) -> str:
+        """The labels of its levels; runs that differ only in the seed share it."""
+        return ", ".join(self.levels)
 
     def told(self, folders: Mapping[int, str]) -> list[str]:
         """The overrides, with the folders of the jobs it needs.
@@ -129,9 +134,9 @@ class Ablation:
         arms = [label for label in labels if baseline in (None, label, *label.split(", "))]
         if not arms:
             raise ValueError(f"baseline: {unknown('arm', str(baseline), labels)}")
-        if not seeds or len(set(seeds)) < len(seeds):
-            raise ValueError(f"seeds: {list(seeds)} came; possible: different whole numbers")
-        return cls(question, levels, list(seeds), arms[0], measure)
+        if not _are_seeds(seeds):
+            raise ValueError(f"seeds: {seeds} came; possible: different whole numbers")
+        return cls(str(question or ""), levels, list(seeds), arms[0], measure)
 
     def jobs(self) -> list[Job]:
         """Every run, by number: waves first, then seeds, then arms."""
@@ -146,13 +151,23 @@ class Ablation:
         return [
             Job(
                 number=numbers[seed, _label(arm)],
-                label=_label(arm),
+                levels=tuple(_labels(arm)),
                 seed=seed,
                 overrides=(*(text for each in arm for text in each.overrides), f"seed={seed}"),
                 needs=dict(self._needs(seed, arm, numbers)),
                 wave=wave,
             )
             for wave, seed, arm in rows
+        ]
+
+    def samples(self) -> list[Job]:
+        """Jobs of the first seed that have every level once: what is wrong with one shows there."""
+        first = [levels[0].label for levels in self.axes.values()]
+        return [
+            job
+            for job in self.jobs()
+            if job.seed == self.seeds[0]
+            and sum(own != of_all for own, of_all in zip(job.levels, first, strict=True)) <= 1
         ]
 
     def _needs(
@@ -187,6 +202,13 @@ class Ablation:
         }
 
 
+def _are_seeds(seeds: Any) -> bool:
+    """Whether these are different whole numbers, one at least."""
+    if not isinstance(seeds, Sequence) or not all(type(seed) is int for seed in seeds):
+        return False
+    return 0 < len(seeds) == len(set(seeds))
+
+
 def _levels(axis: str, values: Any) -> list[Level]:
     """The levels of an axis, from values of a key or from overrides by label."""
     if isinstance(values, Mapping):
@@ -202,7 +224,7 @@ def _levels(axis: str, values: Any) -> list[Level]:
 
 
 def _overrides(axis: str, label: object, said: Any) -> tuple[str, ...]:
-    texts = [said] if isinstance(said, str) else list(said or [])
+    texts = [] if said is None else said if isinstance(said, list | tuple) else [said]
     wrong = [text for text in texts if not isinstance(text, str) or "=" not in text]
     if wrong:
         raise ValueError(f"axes.{axis}.{label}: {wrong[0]!r} came; possible: key=value")

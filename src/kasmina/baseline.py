@@ -22,11 +22,11 @@ from kasmina.recipe import TARGET, build
 
 _STATUS = "finished"
 _NO_GROWTH = {TARGET: "kasmina.control.none.NoGrowth"}
-_PARTS = (
-    *("limit_train_batches", "limit_val_batches", "overfit_batches"),
-    *("val_check_interval", "check_val_every_n_epoch"),
-)
-_WHOLE = (None, 0, 1)
+_WHOLE: Mapping[str, Any] = {
+    **{"limit_train_batches": 1.0, "limit_val_batches": 1.0, "val_check_interval": 1.0},
+    **{"overfit_batches": 0.0, "check_val_every_n_epoch": 1},
+}
+"""What means whole epochs; to Lightning a whole 1 is one batch, and 1.0 is all of them."""
 
 
 class Static(ABC):
@@ -92,8 +92,9 @@ def network(config: DictConfig) -> DictConfig:
     """
     if config.baseline is None:
         return config
-    for key in _PARTS:
-        if config.trainer.get(key) not in _WHOLE:
+    for key, whole in _WHOLE.items():
+        value = config.trainer.get(key)
+        if value and (value != whole or type(value) is not type(whole)):
             raise ValueError(f"trainer.{key}: a baseline counts whole epochs; leave it out")
     static = copy.deepcopy(config)
     with open_dict(static):

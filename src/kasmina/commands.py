@@ -152,7 +152,10 @@ def _list_parser() -> Parser:
     names = [*LISTS, "runs"]
     parser.add_argument("what", metavar="WHAT", type=one_of("list", names), help=", ".join(names))
     parser.add_argument(
-        "overrides", nargs="*", help="of the config, for sites; folders and conditions, for runs"
+        "overrides",
+        nargs="*",
+        default=[],
+        help="of the config, for sites; folders and conditions, for runs",
     )
     parser.add_argument("--sort", metavar="KEY", help="of runs; KEY:desc from the largest")
     parser.add_argument("--columns", metavar="KEY,...", help="of runs; further keys to show")
@@ -179,7 +182,7 @@ def _check_parser() -> Parser:
         epilog="examples:\n  kasmina check blueprint=mine\n"
         "  kasmina check blueprint=[mlp,lora] blueprint.lora.rank=2",
     )
-    parser.add_argument("overrides", nargs="*", help="of the config")
+    parser.add_argument("overrides", nargs="*", default=[], help="of the config")
     return parser
 
 

@@ -72,8 +72,10 @@ def _newest(overrides: list[str], root: str) -> Path | None:
 
 
 def _command(folder: Path) -> dict[str, Any] | None:
-    path = folder / COMMAND
-    return json.loads(path.read_text()) if path.is_file() else None
+    try:
+        return json.loads((folder / COMMAND).read_text())
+    except (OSError, ValueError):  # none, or one that was being written
+        return None
 
 
 def _sorted(command: dict[str, Any] | None) -> dict[str, Any] | None:

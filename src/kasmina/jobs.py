@@ -124,9 +124,12 @@ def ended(
 
 
 def summary(run: Path) -> dict[str, Any]:
-    """What a run says of itself; empty before its end."""
-    path = run / "summary.json"
-    return json.loads(path.read_text()) if path.is_file() else {}
+    """What a run says of itself; empty before its end, and where its file is damaged."""
+    try:
+        said = json.loads((run / "summary.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return said if isinstance(said, dict) else {}
 
 
 def _reason(log: Path, code: int) -> str:

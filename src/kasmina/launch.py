@@ -4,9 +4,10 @@ import importlib
 import logging
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
@@ -85,10 +86,40 @@ def _is_first_rank() -> bool:
 def _jobs(request: Request) -> list[list[str]]:
     if not request.multirun:
         return [request.overrides]
+    _check_values(request.overrides)
     sweeper = hydra_api.settings("sweeper", request.overrides, request.root)
+    if not isinstance(sweeper.get("params") or {}, Mapping):
+        raise ConfigFaults(f"hydra.sweeper.params: maps keys to values, not {sweeper['params']!r}")
     if arms.is_ablation(sweeper):
         return arms.checkable(sweeper, request.overrides, _MOST_JOBS)
     return hydra_api.jobs(request.overrides, request.root, _MOST_JOBS)
+
+
+def check_launcher(options: Mapping[str, Any]) -> None:
+    """Refuse what ``hydra/launcher=process`` cannot count by.
+
+    Raises:
+        ConfigFaults: an option is no number, or too small.
+    """
+    for key, least in (("jobs", 1), ("per_device", 1), ("first", 0)):
+        value = options.get(key, least)
+        if value is None and key != "per_device":
+            continue
+        if type(value) is not int or value < least:
+            raise ConfigFaults(
+                f"hydra.launcher.{key}: is a whole number from {least} on, not {value!r}"
+            )
+
+
+def _check_values(overrides: list[str]) -> None:
+    """Refuse a sweep over nothing, which would be a multirun of no jobs that has gone well."""
+    for text in overrides:
+        try:
+            override = hydra_api.parse(text)
+        except hydra_api.COMPOSITION_ERRORS:
+            continue  # which is said when the jobs are composed
+        if override.is_discrete_sweep() and next(override.sweep_string_iterator(), None) is None:
+            raise ConfigFaults(f"{text}: has no value, so that there is no job")
 
 
 def check_jobs(jobs: list[list[str]], root: str, *, keys_only: bool = False) -> None:

@@ -13,8 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from kasmina import hydra_api, jobs, places, typed
+from kasmina.checkpoints import write_text
 from kasmina.faults import ConfigFaults, Interrupted
 from kasmina.jobs import DONE, OUTPUT, Job
 from kasmina.live import Board, Started, apart
@@ -98,7 +101,7 @@ class Multirun:
             "root": self.config.hydra.job.config_name,
             "overrides": [*typed.plain(self.config.hydra.overrides.task), *chosen],
         }
-        (self.folder / COMMAND).write_text(json.dumps(said, indent=2) + "\n")
+        write_text(self.folder / COMMAND, json.dumps(said, indent=2) + "\n")
 
     def _values_of_done(self, wanted: dict[int, list[str]]) -> dict[int, float]:
         known = jobs.read(self.folder)
@@ -195,7 +198,10 @@ def _noted(run: Path) -> list[str] | None:
     noted = run / ".hydra" / "overrides.yaml"
     if not noted.is_file() or not any((run / "checkpoints").glob("last*.ckpt")):
         return None
-    return typed.plain(OmegaConf.load(noted))
+    try:
+        return typed.plain(OmegaConf.load(noted))
+    except (YAMLError, OmegaConfBaseException, OSError):  # damaged: the run begins anew
+        return None
 
 
 def _where_to_go_on(folder: Path) -> str:

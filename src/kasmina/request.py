@@ -167,7 +167,7 @@ def based(request: Request) -> Request:
         raise ConfigFaults(f"baseline.run: {folder} is no run folder: it has no {_SAVED}")
     here = f"{_BASELINE}{typed.quoted(folder)}"
     new = [here if text in folders else text for text in request.overrides]
-    first = [text for text in _overrides_in(folder) if text not in new]
+    first = [text for text in _overrides_in(folder, "baseline.run") if text not in new]
     return replace(request, overrides=[*first, *new])
 
 
@@ -181,14 +181,14 @@ def _overrides_of(folder: Path) -> list[str]:
         raise ConfigFaults(f"resume: {folder} is no run folder: it has no {_SAVED}")
     if not _checkpoints(folder):
         raise ConfigFaults(f"resume: {folder} has no checkpoints/last.ckpt to go on from")
-    return _overrides_in(folder)
+    return _overrides_in(folder, "resume")
 
 
-def _overrides_in(folder: Path) -> list[str]:
-    """The overrides that a run was started with, but for ``resume``."""
+def _overrides_in(folder: Path, key: str) -> list[str]:
+    """The overrides that a run was started with, but for ``resume``; ``key`` named the folder."""
     overrides = _saved(folder)
     if overrides is None:
-        raise ConfigFaults(f"resume: {folder / _SAVED} is damaged: it is no list of overrides")
+        raise ConfigFaults(f"{key}: {folder / _SAVED} is damaged: it is no list of overrides")
     return [text for text in overrides if not _is_resume(text)]
 
 

@@ -178,6 +178,14 @@ def _regions(values: Values, model: Grafted | None) -> Iterator[str]:
         yield f"compile: {error}"
 
 
+def sizes_of_data(values: Values) -> Iterator[str]:
+    """A host with fewer classes or tokens than the data has."""
+    for key in ("num_classes", "vocab_size"):
+        have, need = values["host"].get(key), values["data"].get(key)
+        if isinstance(have, int) and isinstance(need, int) and have < need:
+            yield f"host.{key}: {have} is below data.{key}, which is {need}"
+
+
 def memory_format(values: Values) -> Iterator[str]:
     """channels_last where there are no feature maps."""
     host = _host(values)
@@ -203,6 +211,7 @@ RULES: tuple[Rule, ...] = (
     parts,
     callbacks,
     slot_sites,
+    sizes_of_data,
     memory_format,
     machine.threads,
     machine.validation,

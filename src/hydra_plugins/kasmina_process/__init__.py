@@ -42,9 +42,13 @@ class ProcessLauncher(Launcher):
 
         Raises:
             TypeError: the jobs are another program's.
+            ConfigFaults: an option is no number, or too small.
         """
+        from kasmina.launch import check_launcher
+
         if not hasattr(task_function, "multiruns"):
             raise TypeError("hydra/launcher=process starts kasmina; another program has no use")
+        check_launcher({"jobs": self.most, "per_device": self.per_device, "first": self.first})
         self.loader, self.task, self.config = hydra_context.config_loader, task_function, config
 
     def launch(

@@ -42,12 +42,15 @@ class SearchSweeper(Sweeper):
         Raises:
             ConfigFaults: an option or a parameter is wrong; nothing has been started.
         """
+        from kasmina.faults import ConfigFaults
         from kasmina.search import outcome
         from kasmina.search.options import Options
         from kasmina.search.space import Space
 
-        options = Options(**{k: _plain(v) for k, v in self.options.items()})
+        options = Options.of({k: _plain(v) for k, v in self.options.items()})
         options.check()
+        if self.all.hydra.launcher.get("first") is not None:
+            raise ConfigFaults("hydra.launcher.first: a search has hydra.sweeper.trials for that")
         space = Space.of(self._parsed(arguments))
         first = self._config_of(0, space.overrides(space.draw(options.seed, 0)))
         ended = self._search(space, options, first)
@@ -65,12 +68,30 @@ class SearchSweeper(Sweeper):
             return without_study(space, options, place)
         from kasmina.search.study import Trials
 
+        self._check_free()
         named = {"name": first.name, "mode": first.task.mode, "resume": resume}
         trials = Trials(space, options, folder=place.folder, **named)
         try:
             return with_study(space, options, place, trials)
         finally:
             trials.close()
+
+    def _check_free(self) -> None:
+        """Nothing, unless the jobs of an earlier start still run: both would ask for trials.
+
+        Raises:
+            ConfigFaults: they do.
+        """
+        from kasmina.faults import ConfigFaults
+        from kasmina.lock import locked
+
+        folder = self._folder()
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with locked(folder):
+                pass
+        except BlockingIOError as error:
+            raise ConfigFaults(f"resume: jobs still run in {folder}; stop them") from error
 
     def _parsed(self, arguments: list[str]) -> list[Any]:
         described = [f"{key}={_text(value)}" for key, value in self.params.items()]

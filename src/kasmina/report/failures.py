@@ -12,6 +12,7 @@ from kasmina.report.groups import BASE, Configuration, is_choice
 from kasmina.report.records import Run
 
 UNFINISHED, UNREADABLE, NOT_RUN = "unfinished", "unreadable", "not run"
+UNPLANNED = "not planned"
 
 
 @dataclass(frozen=True)
@@ -32,13 +33,19 @@ class Failure:
 
 
 def failures(found: Gathered, groups: Sequence[Configuration]) -> list[Failure]:
-    """All of them: runs, runs that cannot be read, jobs without a run, and arms without a job."""
+    """All of them: runs, runs that cannot be read, jobs without a run, and arms without a job.
+
+    And the runs that an ablation had before its file was changed.
+    """
     told = [_of_run(run, it.label, _job(found, run.folder)) for it in groups for run in it.others]
     labels = {it.folder: _labels(it) for it in found.multiruns}
     for folder, reason in found.faults.items():
         multirun, number = found.numbers.get(folder, (None, -1))
         label = labels[multirun.folder].get(number, "") if multirun else ""
         told.append(Failure(folder, label, UNREADABLE, reason))
+    for folder in found.strays:
+        reason = f"the ablation has another job {found.numbers[folder][1]} by now"
+        told.append(Failure(folder, "", UNPLANNED, reason))
     for multirun in found.multiruns:
         if multirun.whole:
             known = {n for it, n in found.numbers.values() if it is multirun}

@@ -1,8 +1,10 @@
 """Everything that is to be compared: runs, the jobs that made them, and the ablation's plan."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 from kasmina import jobs
@@ -34,12 +36,17 @@ class Multirun:
 
 @dataclass(frozen=True)
 class Gathered:
-    """What folders hold; runs that cannot be read stand in ``faults``, with the reason."""
+    """What folders hold; runs that cannot be read stand in ``faults``, with the reason.
+
+    ``strays`` are runs of jobs that the ablation's plan no longer has, since its file was changed
+    before it was gone on with. They are none of ``runs``.
+    """
 
     runs: tuple[Run, ...]
     faults: Mapping[Path, str]
     multiruns: tuple[Multirun, ...]
     numbers: Mapping[Path, tuple[Multirun, int]]
+    strays: tuple[Path, ...] = ()
 
     @property
     def plan(self) -> Plan | None:
@@ -73,8 +80,23 @@ def gather(folders: Sequence[Path]) -> Gathered:
         where = ", ".join(map(str, folders))
         raise RunError(f"no run in {where}: neither summary.json nor config.yaml and metrics.csv")
     _check(multiruns)
-    runs, faults = read_runs(paths)
-    return Gathered(tuple(runs), faults, tuple(multiruns), _numbers(multiruns, paths))
+    numbers = _numbers(multiruns, paths)
+    strays = tuple(run for run, (it, number) in numbers.items() if _is_stray(run, it, number))
+    runs, faults = read_runs([run for run in paths if run not in strays])
+    return Gathered(tuple(runs), faults, tuple(multiruns), numbers, strays)
+
+
+def _is_stray(run: Path, multirun: Multirun, number: int) -> bool:
+    """Whether a run's number belongs to another job by now: its file has been changed."""
+    job = multirun.jobs.get(number)
+    if multirun.plan is None or job is None:
+        return False
+    arm = multirun.plan.arms.get(number)
+    if arm is None or run != multirun.folder / job.folder:
+        return True
+    told = json.loads(job.overrides)[-len(arm.overrides) :] if arm.overrides else []
+    pairs = zip_longest(told, arm.overrides)
+    return any(text != planned and "{" not in str(planned) for text, planned in pairs)
 
 
 def _planned(folder: Path) -> bool:

@@ -14,12 +14,14 @@ class Arm:
 
     Args:
         levels: by axis; empty for an arm beside the axes, such as a baseline.
+        overrides: the last ones of the job, with ``{level}`` for another run's folder.
     """
 
     label: str
     levels: Mapping[str, str]
     seed: int | None
     number: int
+    overrides: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,8 @@ def _arm(row: Fields, axes: Mapping[str, Sequence[str]]) -> Arm:
     levels = _levels(label, list(axes.values()))
     seed = None if row.values.get("seed") is None else row.integer("seed")
     chosen = dict(zip(axes, levels, strict=True)) if levels else {}
-    return Arm(label, chosen, seed, row.integer("number"))
+    overrides = tuple(map(str, row.values.get("overrides") or ()))
+    return Arm(label, chosen, seed, row.integer("number"), overrides)
 
 
 def _levels(label: str, axes: Sequence[Sequence[str]]) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib.util import find_spec
 from typing import Any
 
@@ -34,6 +34,19 @@ class Options:
     pruner: str | None
     pruner_options: Mapping[str, Any]
 
+    @classmethod
+    def of(cls, plain: Mapping[str, Any]) -> "Options":
+        """From the sweeper's config.
+
+        Raises:
+            ConfigFaults: it has a key that is no option.
+        """
+        known = [each.name for each in fields(cls)]
+        faults = [f"{_KEY}: {unknown('option', key, known)}" for key in plain if key not in known]
+        if faults:
+            raise ConfigFaults(*faults)
+        return cls(**plain)
+
     @property
     def has_study(self) -> bool:
         """Whether Optuna keeps what is known of the trials."""
@@ -49,7 +62,7 @@ class Options:
         if self.has_study and find_spec("optuna") is None:
             why = "method=bayes" if self.method == BAYES else "a study"
             faults.append(f"{_KEY}: {why} needs Optuna: pip install 'kasmina[optuna]'")
-        elif self.pruner in PRUNERS:
+        elif self.pruner in PRUNERS and isinstance(self.pruner_options, Mapping):
             faults += self._pruner_faults()
         if faults:
             raise ConfigFaults(*faults)
@@ -65,7 +78,9 @@ class Options:
                 yield f"{_KEY}.{name}: is a whole number from {least} on, not {value!r}"
         if self.pruner is not None and self.pruner not in PRUNERS:
             yield f"{_KEY}.pruner: {unknown('pruner', str(self.pruner), [*PRUNERS, 'null'])}"
-        if self.pruner is None and self.pruner_options:
+        if not isinstance(self.pruner_options, Mapping):
+            yield f"{_KEY}.pruner_options: maps names to values, not {self.pruner_options!r}"
+        elif self.pruner is None and self.pruner_options:
             yield f"{_KEY}.pruner_options: are of no use without {_KEY}.pruner"
 
     def _pruner_faults(self) -> Iterator[str]:

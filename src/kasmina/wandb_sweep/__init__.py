@@ -30,7 +30,7 @@ def parser() -> Parser:
     )
     add = parser.add_argument
     add("file", metavar="FILE", help="a path, or a name; resume DIR goes on with a multirun")
-    add("overrides", nargs="*", help="of the config; they go before what the file says")
+    add("overrides", nargs="*", default=[], help="of the config; they go before what the file says")
     add("--local", action="store_true", help="without W&B's server")
     add("-n", "--count", type=int, help="runs, at most (default: the file's run_cap, if any)")
     add("--resume", metavar="auto", choices=["auto"], help="go on with the newest such multirun")

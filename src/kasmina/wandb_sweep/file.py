@@ -3,6 +3,7 @@
 Format: https://docs.wandb.ai/models/sweeps/sweep-config-keys
 """
 
+import math
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -148,8 +149,8 @@ def _faults_of_metric(config: Mapping[Any, Any]) -> Iterator[str]:
             yield "metric is missing: bayes needs a name and a goal"
     elif not isinstance(metric, dict) or not metric.get("name"):
         yield "metric has a name and a goal"
-    elif (goal := metric.get("goal", "minimize")) not in GOALS:
-        yield unknown("goal of the metric", str(goal), GOALS)
+    elif (goal := str(metric.get("goal", "minimize"))) not in GOALS:
+        yield unknown("goal of the metric", goal, GOALS)
 
 
 def _faults_of(name: str, spec: Any) -> Iterator[str]:
@@ -167,9 +168,25 @@ def _faults_of(name: str, spec: Any) -> Iterator[str]:
         yield from (fault for value in values if (fault := _fault_of_value(name, value)))
     else:
         yield "values is a list with something in it"
-    for key in ("min", "max", "q"):
-        if isinstance(spec.get(key), str):
-            yield f"{key} is a number, not {spec[key]!r}; YAML takes 1.0e-4 for one, and not 1e-4"
+    yield from _faults_of_numbers(spec)
+
+
+def _faults_of_numbers(spec: Mapping[Any, Any]) -> Iterator[str]:
+    numbers = {key: spec[key] for key in ("min", "max", "q") if key in spec}
+    wrong = {k: v for k, v in numbers.items() if isinstance(v, bool) or not _is_number(v)}
+    for key, value in wrong.items():
+        hint = "; YAML takes 1.0e-4 for one, and not 1e-4" if isinstance(value, str) else ""
+        yield f"{key} is a number, not {value!r}{hint}"
+    if wrong:
+        return
+    if {"min", "max"} <= numbers.keys() and numbers["min"] > numbers["max"]:
+        yield f"min {numbers['min']!r} is above max {numbers['max']!r}"
+    if numbers.get("q", 1) <= 0:
+        yield f"q is above 0, not {numbers['q']!r}"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def _fault_of_value(name: str, value: Any) -> str | None:

@@ -34,7 +34,7 @@ def arguments(sweep: Sweep, *, count: int | None = None, resume: bool = False) -
         try:
             told.append(f"{sweep.prefix}{name}={_searched(spec, grid=sweep.method == 'grid')}")
             hydra_api.parse(told[-1])
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             faults.append(f"parameters.{name}: {error}")
         except hydra_api.COMPOSITION_ERRORS as error:
             faults.append(f"parameters.{name}: {str(error).splitlines()[0]}")
@@ -74,12 +74,12 @@ def _search(sweep: Sweep, count: int | None) -> list[str]:
     return ["hydra/sweeper=search", *search, *_pruning(sweep.config.get("early_terminate"))]
 
 
-def _pruning(spec: Mapping[str, Any] | None) -> list[str]:
+def _pruning(spec: Any) -> list[str]:
     """W&B's hyperband keeps the best 1/eta at min_iter, min_iter eta, ...: successive halving."""
     if not spec:
         return []
-    wrong = [key for key in spec if key not in _PRUNING]
-    if wrong or spec.get("type") != "hyperband" or "min_iter" not in spec:
+    known = isinstance(spec, Mapping) and all(key in _PRUNING for key in spec)
+    if not known or spec.get("type") != "hyperband" or "min_iter" not in spec:
         raise ConfigFaults(
             "early_terminate: only type: hyperband with min_iter, and perhaps eta, has a "
             "counterpart here"
