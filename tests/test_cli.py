@@ -215,7 +215,7 @@ def test_a_multirun_makes_a_readable_folder_for_every_job():
     assert seeds == [1, 2]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_ranks_of_a_multiruns_jobs_work_in_the_folders_of_their_jobs():
     folders = trained("-m", "seed=1,2", "trainer=ddp_sim", "name=many", where="multirun")
     assert [folder.name for folder in folders] == ["0_seed=1", "1_seed=2"]

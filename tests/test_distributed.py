@@ -73,7 +73,10 @@ def assert_looked(cases: dict[str, Seen], names: list[str]) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("world", "names"),
-    [(2, [*CASES, *OPTIONS]), (4, ["plain", "accumulation", "uneven"])],
+    [
+        (2, [*CASES, *OPTIONS]),
+        pytest.param(4, ["plain", "accumulation", "uneven"], marks=pytest.mark.long),
+    ],
     ids=["two", "four"],
 )
 def test_ranks_are_equal_after_every_step_and_to_one_process(

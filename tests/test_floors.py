@@ -19,7 +19,7 @@ def names(text: str) -> frozenset[str]:
 
 FLOORS: tuple[frozenset[str], ...] = (
     names("""
-        _version suggest stage ramp site recipe faults pool jobs lock control.observation
+        _version atomic suggest stage ramp site recipe faults pool jobs lock control.observation
         control.gates control.base control.health control.pace control.timing control.none
         control.schedule control.random control.biggest control.heuristic control.entry
         control.race control.evidence control.statistical control ablation

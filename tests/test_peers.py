@@ -87,7 +87,7 @@ def _runs(number: int) -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("victim", ["child", "first"])
+@pytest.mark.parametrize("victim", [pytest.param("child", marks=pytest.mark.long), "first"])
 def test_a_killed_rank_ends_the_run_soon_with_one_line_and_a_checkpoint(
     victim: str, tmp_path: Path
 ) -> None:

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 
 from kasmina import hydra_api
 from kasmina.ablation import PLAN, Ablation
-from kasmina.checkpoints import write_text
+from kasmina.atomic import write_text
 from kasmina.faults import ConfigFaults
 from kasmina.suggest import unknown
 from kasmina.typed import quoted

@@ -81,16 +81,6 @@ def write(path: Path, content: dict[str, Any]) -> None:
     _sync_folder(path.parent)
 
 
-def write_text(path: Path, text: str) -> None:
-    """The same for a small file of words, which need not last through a loss of power."""
-    beside = path.with_name(f".{path.name}.tmp")
-    try:
-        beside.write_text(text, newline="")
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
-
-
 def read(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
     """A checkpoint of this program, brought to the format of now.
 

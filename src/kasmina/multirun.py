@@ -17,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from kasmina import hydra_api, jobs, places, typed
-from kasmina.checkpoints import write_text
+from kasmina.atomic import write_text
 from kasmina.faults import ConfigFaults, Interrupted
 from kasmina.jobs import DONE, OUTPUT, Job
 from kasmina.live import Board, Started, apart

@@ -9,12 +9,12 @@ from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 
 from kasmina.assembly import Plain, Run
+from kasmina.atomic import write_text
 from kasmina.callbacks.base import of_type, the
 from kasmina.callbacks.governor import Governor
 from kasmina.callbacks.ledger import Ledger
 from kasmina.callbacks.record import RunRecord
 from kasmina.callbacks.trial import TrialPruning
-from kasmina.checkpoints import write_text
 from kasmina.stage import ALIVE, Stage
 
 _BROKEN = {EarlyStoppingReason.DIVERGENCE_THRESHOLD, EarlyStoppingReason.NON_FINITE_METRIC}

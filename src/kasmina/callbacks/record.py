@@ -10,10 +10,10 @@ from typing import Any
 
 from lightning import LightningModule, Trainer
 
+from kasmina.atomic import write_text
 from kasmina.callbacks.base import GrowthCallback, growing, the
 from kasmina.callbacks.ledger import Ledger
 from kasmina.callbacks.ticker import Ticker
-from kasmina.checkpoints import write_text
 from kasmina.lit import GrowingModule
 from kasmina.slot import SeedSlot
 from kasmina.surgery import Change

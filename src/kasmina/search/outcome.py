@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from kasmina import jobs
-from kasmina.checkpoints import write_text
+from kasmina.atomic import write_text
 from kasmina.search.space import Space, Values
 
 RESULTS = "optimization_results.yaml"

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from kasmina.checkpoints import write_text
+from kasmina.atomic import write_text
 from kasmina.search.options import make_pruner
 
 FILE = "trial.json"
