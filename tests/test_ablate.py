@@ -7,9 +7,10 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
-from runs import VECTORS
+from runs import VECTORS, run
 
 from kasmina import jobs
 from kasmina.cli import main
@@ -33,7 +34,10 @@ hydra:
         large: [baseline=static_large, "baseline.run={grown}"]
         grown: controller=biggest
 """
-FEW = (*VECTORS, "trainer.max_epochs=6", "pace.incubate=1", "pace.tail=2", "threads=1")
+FEW = (
+    *(*VECTORS, "threads=1", "trainer.max_epochs=9", "ramp.ticks=1"),
+    *("pace=keep_all", "pace.incubate=1", "pace.hold=1", "pace.tail=4"),
+)
 
 
 @pytest.fixture
@@ -45,20 +49,14 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def table(folder: Path) -> list[tuple[int, str, float]]:
-    return sorted((job.number, job.state, job.value) for job in jobs.read(folder).values())
-
-
 def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "kasmina", "ablate", "mine", *arguments, "--no-estimate"]
 
 
-def test_one_killed_half_way_and_resumed_has_the_table_of_one_that_was_not(here):
-    every = [*FEW, "seed=1"]
-    assert main(["ablate", "mine", *every, "--no-estimate", "hydra.sweep.dir=whole"]) == 0
-    (here / "cut").mkdir()
+def test_one_killed_half_way_and_resumed_has_the_runs_of_one_that_was_not(here):
+    every = [*FEW, "seed=1", "hydra.sweep.dir=cut"]
     parent = subprocess.Popen(
-        command(*every, "hydra.sweep.dir=cut"), stdout=subprocess.DEVNULL, start_new_session=True
+        command(*every), stdout=subprocess.DEVNULL, start_new_session=True, cwd=here
     )
     while len(jobs.read(here / "cut")) < 1:
         assert parent.poll() is None, "it ended before it could be killed"
@@ -66,17 +64,20 @@ def test_one_killed_half_way_and_resumed_has_the_table_of_one_that_was_not(here)
     os.killpg(parent.pid, signal.SIGKILL)
     parent.wait()
     assert len(jobs.read(here / "cut")) == 1
-    again = [*every, "hydra.sweep.dir=cut", "resume=auto"]
-    assert main(["ablate", "mine", *again, "--no-estimate"]) == 0
-    assert table(here / "cut") == table(here / "whole")
-    plans = [json.loads((here / name / "ablation.json").read_text()) for name in ("cut", "whole")]
-    assert plans[0] == plans[1]
-    for name in ("cut", "whole"):
-        assert (here / name / "report.html").is_file()
-    found = [json.loads(p.read_text()) for p in sorted((here / "cut").glob("*/summary.json"))]
-    grown, large = found  # whose job has got the folder of the first
-    assert large["fossils"] == grown["fossils"]
-    assert large["flops"] <= grown["flops"]
+    assert main(["ablate", "mine", *every, "resume=auto", "--no-estimate"]) == 0
+    assert (here / "cut" / "report.html").is_file()
+    grown, large = (path.parent for path in sorted((here / "cut").glob("*/summary.json")))
+    assert result(grown) == result(run(here / "grown", *FEW, "controller=biggest"))
+    static = ("baseline=static_large", f"baseline.run='{grown}'")
+    assert result(large) == result(run(here / "large", *FEW, *static))
+    assert result(large)["fossils"] == result(grown)["fossils"] == {"layers.0": "mlp"}
+    assert 0.9 * result(grown)["flops"] < result(large)["flops"] <= result(grown)["flops"]
+
+
+def result(folder: Path) -> dict[str, Any]:
+    """A run's summary, without the clock and its name."""
+    summary = json.loads((folder / "summary.json").read_text())
+    return {key: value for key, value in summary.items() if key not in {"wall_s", "name"}}
 
 
 def test_a_plan_runs_nothing_and_tells_how_long_it_would_take(here, capsys):

@@ -103,7 +103,7 @@ def test_rows_of_one_tick_are_one_and_go_on_after_a_resume() -> None:
     assert resumed.report()["graphs"] == 2
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(
     not any(map(shutil.which, ("c++", "g++", "clang++"))), reason="inductor needs a C++ compiler"
 )

@@ -65,7 +65,7 @@ def assert_files_are_alike(shared: Path, alone: Path) -> None:
             torch.testing.assert_close(mine["state"][index][key], value, rtol=0.0, atol=1e-12)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_command_line_trains_tests_and_evaluates_with_shares(tmp_path: Path) -> None:
     overrides = [
         *(text for text in BASE if "governor" not in text),
