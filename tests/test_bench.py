@@ -70,6 +70,7 @@ def test_empty_slots_and_fossilized_seeds_allocate_nothing_of_their_own(network:
     assert not any(module._forward_hooks for module in bare.modules())
 
 
+@pytest.mark.long
 def test_the_suite_has_a_row_a_case_with_its_ratio_and_target() -> None:
     told: list[str] = []
 

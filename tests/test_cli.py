@@ -208,6 +208,7 @@ def test_a_run_that_its_user_can_mend_ends_with_one_line_and_a_traceback_in_its_
     assert "Traceback" in (folder / "kasmina.log").read_text()
 
 
+@pytest.mark.long
 def test_a_multirun_makes_a_readable_folder_for_every_job():
     folders = trained("-m", "seed=1,2", "controller=none", "name=many", where="multirun")
     assert [folder.name for folder in folders] == ["0_seed=1", "1_seed=2"]
