@@ -68,6 +68,19 @@ def test_a_loss_that_falls_rises_slowly_or_is_young_is_no_trouble() -> None:
     assert all(young.step(at, 1.0 + 100 * (at % 2)) is None for at in range(1, 20))
 
 
+def test_a_loss_near_zero_may_rise_to_a_tenth_of_the_first_one() -> None:
+    health = Health()
+    falling = [2.0] * 20 + [0.003 + 0.0001 * (step % 7) for step in range(120)]
+    rising = [0.18] * 30
+    for step, loss in enumerate(falling + rising, start=1):
+        assert health.step(step, loss) is None
+    for step, loss in enumerate([0.21] * 9, start=171):
+        assert health.step(step, loss) is None
+    trouble = health.step(180, 0.21)
+    assert trouble is not None
+    assert trouble.numbers["limit"] == 0.2
+
+
 def test_a_loss_that_does_not_move_has_a_scale_all_the_same() -> None:
     health = Health(patience=1)
     assert all(health.step(at, 1.0) is None for at in range(1, 40))

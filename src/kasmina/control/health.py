@@ -12,6 +12,7 @@ from typing import Any
 
 _NORMAL = 1.4826  # standard deviations in a median absolute deviation
 _LEAST_SCALE = 0.1  # of the median: a loss that hardly moves has hardly any deviation
+_LEARNED = 0.1  # of the first median: a loss below it has not gone wrong, however much it rose
 _CHANCE = 0.05  # of the way from chance to the best value: what still counts as chance
 _ABOVE_CHANCE = 0.5  # of chance's own size: how far above it a network has learned something
 
@@ -43,7 +44,9 @@ class Watch:
         what: the name of the values.
         window: values that the scale is taken from.
         least: values without which there is no scale.
-        spike: deviations above the median; a deviation is at least 0.1 of the median.
+        spike: deviations above the median; a deviation is at least 0.1 of the median, and no spike
+            is below a tenth of what the values began with: a network that has learned its samples
+            by heart has a loss near 0, beside which any step is large.
         patience: spikes in a row that are trouble.
     """
 
@@ -55,6 +58,8 @@ class Watch:
         self.patience = patience
         self.values: list[float] = []
         self.spikes = 0
+        self.first = 0.0
+        """The median of the first values that had a scale."""
 
     def see(self, value: float) -> Fault | None:
         """One more finite value; the reason and its numbers when there have been enough spikes."""
@@ -62,6 +67,8 @@ class Watch:
         if value <= limit:
             self.spikes = 0
             self.values = [*self.values, value][-self.window :]
+            if not self.first and len(self.values) == self.least:
+                self.first = statistics.median(self.values)
             return None
         self.spikes += 1
         if self.spikes < self.patience:
@@ -76,11 +83,12 @@ class Watch:
             return math.inf
         median = statistics.median(self.values)
         deviation = _NORMAL * statistics.median(abs(value - median) for value in self.values)
-        return median + self.spike * max(deviation, _LEAST_SCALE * abs(median))
+        usual = median + self.spike * max(deviation, _LEAST_SCALE * abs(median))
+        return max(usual, _LEARNED * self.first)
 
     def state_dict(self) -> dict[str, Any]:
-        """The values and the count of spikes."""
-        return {"values": list(self.values), "spikes": self.spikes}
+        """The values, the first median and the count of spikes."""
+        return {"values": list(self.values), "first": self.first, "spikes": self.spikes}
 
 
 class Health:
