@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 from runs import VECTORS, rows, run
 
-from kasmina.callbacks.budget import FlopBudget
+from kasmina.callbacks.budget import Budget
 
 LONG = (*VECTORS, "trainer.max_epochs=40", "report=false", "test=false")
 
@@ -29,6 +29,11 @@ def test_a_run_spends_its_budget_but_for_a_step_and_what_a_validation_became_dea
     assert int(last["step"]) == json.loads((folder / "summary.json").read_text())["steps"]
 
 
+def test_a_run_that_its_steps_end_inside_an_epoch_is_validated_there(tmp_path):
+    folder = run(tmp_path, *LONG, "trainer.max_steps=6")
+    assert [int(row["step"]) for row in rows(folder)] == [4, 6]
+
+
 def test_without_a_budget_a_run_has_all_its_epochs(tmp_path):
     folder = run(tmp_path, *LONG, "trainer.max_epochs=3", "callbacks.budget.flops=null")
     assert len(rows(folder)) == 3
@@ -37,4 +42,4 @@ def test_without_a_budget_a_run_has_all_its_epochs(tmp_path):
 @pytest.mark.parametrize("flops", [0, -1.0, float("nan")])
 def test_a_budget_that_pays_for_nothing_is_refused(flops):
     with pytest.raises(ValueError, match="above 0"):
-        FlopBudget(flops=flops)
+        Budget(flops=flops)

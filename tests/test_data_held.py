@@ -66,7 +66,7 @@ def test_no_two_parts_share_a_sample(make: Any) -> None:
 def test_the_parts_have_the_sizes_that_are_asked_for(make: Any) -> None:
     data = loaded(make, gate_size=9, race_size=5)
     for split, size in (("gate", 9), ("race", 5)):
-        loader = getattr(data, f"{split}_dataloader")()
+        loader = data.in_order(split)
         assert sum(len(targets) for _, targets in loader) == len(data.dataset(split)) == size
 
 
@@ -78,7 +78,7 @@ def test_without_sizes_training_is_what_it_was_and_nothing_is_held_out(make: Any
         assert torch.equal(mine, its)
     assert len(data.dataset("train")) == len(straight)
     with pytest.raises(LookupError, match=r"^no gate split: data.gate_size is 0$"):
-        data.gate_dataloader()
+        data.in_order("gate")
 
 
 @every_module

@@ -12,9 +12,6 @@ from kasmina.ablation import PLAN, Ablation
 from kasmina.atomic import write_text
 from kasmina.faults import ConfigFaults
 from kasmina.suggest import unknown
-from kasmina.typed import quoted
-
-__all__ = ["ablation_of", "checkable", "is_ablation", "quoted", "write_plan"]
 
 _TARGET = "_target_"
 _SEED = "seed"

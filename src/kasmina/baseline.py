@@ -5,7 +5,6 @@ FLOPs training was charged, incubation, evaluation and pruned seeds included.
 """
 
 import copy
-import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -18,9 +17,9 @@ from kasmina.assembly import Plain, make_module
 from kasmina.data.base import DataModule
 from kasmina.data.order import EpochBatches
 from kasmina.flops import few, step_cost
+from kasmina.jobs import FINISHED, summary
 from kasmina.recipe import TARGET, build
 
-_STATUS = "finished"
 _NO_GROWTH = {TARGET: "kasmina.control.none.NoGrowth"}
 _WHOLE: Mapping[str, Any] = {
     **{"limit_train_batches": 1.0, "limit_val_batches": 1.0, "val_check_interval": 1.0},
@@ -72,14 +71,12 @@ class StaticSmall(Static):
 
 
 def _summary(folder: Path) -> dict[str, Any]:
-    path = folder / "summary.json"
-    try:
-        summary = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{folder} is no finished run: {path.name} cannot be read") from error
-    if summary.get("status") != _STATUS:
-        raise ValueError(f"{folder} has not finished: its status is {summary.get('status')!r}")
-    return summary
+    found = summary(folder)
+    if not found:
+        raise ValueError(f"{folder} is no finished run: summary.json cannot be read")
+    if found.get("status") != FINISHED:
+        raise ValueError(f"{folder} has not finished: its status is {found.get('status')!r}")
+    return found
 
 
 def network(config: DictConfig) -> DictConfig:

@@ -8,11 +8,13 @@ the sweep.
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
@@ -27,6 +29,41 @@ from kasmina.ranks import JOB_OF, clean
 
 COMMAND = "command.json"
 """In a multirun's folder: what was asked for, so that it can be asked again."""
+
+
+def job_config(
+    loader: Any, config: DictConfig, number: int, overrides: Sequence[str]
+) -> DictConfig:
+    """The config of a multirun's job, Hydra's part with its number included.
+
+    Args:
+        loader: Hydra's, of the multirun.
+        config: of the multirun.
+    """
+    job: DictConfig = loader.load_sweep_config(config, list(overrides))
+    with open_dict(job):
+        job.hydra.job.id, job.hydra.job.num = str(number), number
+    return job
+
+
+def run_folder(job: DictConfig) -> Path:
+    """Where a launcher puts the run of a job."""
+    return Path(job.hydra.sweep.dir).resolve() / str(job.hydra.sweep.subdir)
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[tuple[int, ...]]:
+    """Hold a multirun's folder, which is made; yields the descriptors that its jobs inherit.
+
+    Raises:
+        ConfigFaults: jobs of an earlier start still run in it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with locked(folder) as keep:
+            yield keep
+    except BlockingIOError as error:
+        raise ConfigFaults(f"resume: jobs still run in {folder}; stop them") from error
 
 
 @dataclass(frozen=True)
@@ -76,12 +113,8 @@ class Multirun:
             Interrupted: Ctrl-C; the message says how to go on.
             ConfigFaults: jobs of an earlier start still run in the folder.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        try:
-            with locked(self.folder) as self.keep:
-                return self._run(wanted)
-        except BlockingIOError as error:
-            raise ConfigFaults(f"resume: jobs still run in {self.folder}; stop them") from error
+        with held(self.folder) as self.keep:
+            return self._run(wanted)
 
     def _run(self, wanted: dict[int, list[str]]) -> dict[int, float]:
         self._note_command()
@@ -138,7 +171,7 @@ class Multirun:
 
     def _plan(self, number: int, overrides: list[str]) -> Plan:
         config = self.config_of(number, overrides)
-        run = self.folder / str(config.hydra.sweep.subdir)
+        run = run_folder(config)
         run.mkdir(parents=True, exist_ok=True)
         own = self._own(run, overrides)
         work = Work(

@@ -1,6 +1,5 @@
 """What stands on the command line of a training: flags of Hydra's, overrides, and ``resume``."""
 
-import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -12,7 +11,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from kasmina import hydra_api, typed
+from kasmina import hydra_api, jobs, typed
 from kasmina.faults import ConfigFaults, UsageFaults
 from kasmina.suggest import nearest
 from kasmina.usage import Parser, one_of
@@ -22,7 +21,6 @@ COMMANDS = ("ablate", "attribute", "bench", "check", "eval", "list", "probe", "r
 _RESUME, _AUTO, _RUN_DIR = "resume=", "auto", "hydra.run.dir="
 _BASELINE = "baseline.run="
 _SAVED = Path(".hydra") / "overrides.yaml"
-_DONE = {"finished", "diverged", "pruned"}
 
 
 @dataclass(frozen=True)
@@ -202,15 +200,6 @@ def _saved(folder: Path) -> list[str] | None:
     return overrides if whole else None
 
 
-def _has_ended(folder: Path) -> bool:
-    """Whether a run's summary says so; one that is damaged says nothing."""
-    try:
-        summary = json.loads((folder / "summary.json").read_text())
-    except (ValueError, OSError):
-        return False
-    return isinstance(summary, dict) and summary.get("status") in _DONE
-
-
 def _newest(request: Request) -> Path | None:
     """The unfinished run of this config that saved last, among those where it would be put."""
     try:
@@ -232,7 +221,9 @@ def _newest(request: Request) -> Path | None:
 
 def _is_unfinished(folder: Path, overrides: Sequence[str]) -> bool:
     """Whether a folder is that of a run of these overrides that could go on."""
-    if not (folder / _SAVED).is_file() or not _checkpoints(folder) or _has_ended(folder):
+    if not (folder / _SAVED).is_file() or not _checkpoints(folder):
+        return False
+    if jobs.summary(folder).get("status") in jobs.DONE:
         return False
     saved = _saved(folder)
     return saved is not None and _own(saved) == _own(overrides)

@@ -138,9 +138,20 @@ class MeanLoss(Metric):
         self.total += self.loss(outputs, targets).detach().float() * targets.numel()
         self.count += targets.numel()
 
+    def each(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Of every sample by itself. Shape: (N, ...) both to (N,) float32."""
+        return sample_losses(self.loss, outputs, targets).float() * self.scale
+
     def compute(self) -> Tensor:
         """The mean so far, 0-d."""
         return self.total / self.count * self.scale
+
+
+def sample_losses(
+    loss: Callable[[Tensor, Tensor], Tensor], outputs: Tensor, targets: Tensor
+) -> Tensor:
+    """The mean loss of every sample by itself. Shape: (N, ...) both to (N,)."""
+    return torch.vmap(lambda given, target: loss(given[None], target[None]))(outputs, targets)
 
 
 def token_loss(logits: Tensor, targets: Tensor) -> Tensor:

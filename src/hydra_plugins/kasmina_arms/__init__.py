@@ -11,7 +11,7 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 
 __all__ = ["ArmsSweeper"]
 
@@ -33,14 +33,16 @@ class ArmsSweeper(Sweeper):
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
         """Called by Hydra, once."""
-        self.config, self.context = config, hydra_context
+        self.config, self.loader = config, hydra_context.config_loader
         self.launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run wave after wave: a run that another needs has ended when that one starts."""
-        from kasmina.arms import ablation_of, quoted, write_plan
+        from kasmina.arms import ablation_of, write_plan
+        from kasmina.multirun import job_config, run_folder
+        from kasmina.typed import quoted
 
         ablation, fixed = ablation_of(self.options, arguments)
         folder = Path(self.config.hydra.sweep.dir).resolve()
@@ -53,13 +55,7 @@ class ArmsSweeper(Sweeper):
             jobs = list(wave)
             batch = [[*fixed, *job.told(folders)] for job in jobs]
             for job, overrides in zip(jobs, batch, strict=True):
-                folders[job.number] = quoted(folder / self._subdir(job.number, overrides))
+                config = job_config(self.loader, self.config, job.number, overrides)
+                folders[job.number] = quoted(run_folder(config))
             returned.append(self.launcher.launch(batch, initial_job_idx=jobs[0].number))
         return returned
-
-    def _subdir(self, number: int, overrides: list[str]) -> str:
-        """Where a launcher puts a job's run."""
-        config = self.context.config_loader.load_sweep_config(self.config, overrides)
-        with open_dict(config):
-            config.hydra.job.id, config.hydra.job.num = str(number), number
-        return str(config.hydra.sweep.subdir)

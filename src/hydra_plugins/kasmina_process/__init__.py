@@ -9,7 +9,7 @@ from typing import Any
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig
 
 __all__ = ["ProcessLauncher"]
 
@@ -72,10 +72,9 @@ class ProcessLauncher(Launcher):
         return [_returned(overrides, values[number]) for number, overrides in jobs.items()]
 
     def _config_of(self, number: int, overrides: list[str]) -> DictConfig:
-        config = self.loader.load_sweep_config(self.config, overrides)
-        with open_dict(config):
-            config.hydra.job.id, config.hydra.job.num = str(number), number
-        return config
+        from kasmina.multirun import job_config
+
+        return job_config(self.loader, self.config, number, overrides)
 
 
 def _returned(overrides: list[str], value: float) -> JobReturn:

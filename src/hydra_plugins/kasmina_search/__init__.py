@@ -11,7 +11,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 
 __all__ = ["SearchSweeper"]
 
@@ -59,6 +59,7 @@ class SearchSweeper(Sweeper):
         print(outcome.line(ended, best, space, f"val/{first.task.monitor}"))
 
     def _search(self, space: Any, options: Any, first: DictConfig) -> Any:
+        from kasmina.multirun import held
         from kasmina.search.run import Place, with_study, without_study
 
         launcher = self.all.hydra.launcher
@@ -68,30 +69,14 @@ class SearchSweeper(Sweeper):
             return without_study(space, options, place)
         from kasmina.search.study import Trials
 
-        self._check_free()
+        with held(place.folder):
+            pass  # or the jobs of an earlier start still run, and both would ask for trials
         named = {"name": first.name, "mode": first.task.mode, "resume": resume}
         trials = Trials(space, options, folder=place.folder, **named)
         try:
             return with_study(space, options, place, trials)
         finally:
             trials.close()
-
-    def _check_free(self) -> None:
-        """Nothing, unless the jobs of an earlier start still run: both would ask for trials.
-
-        Raises:
-            ConfigFaults: they do.
-        """
-        from kasmina.faults import ConfigFaults
-        from kasmina.lock import locked
-
-        folder = self._folder()
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            with locked(folder):
-                pass
-        except BlockingIOError as error:
-            raise ConfigFaults(f"resume: jobs still run in {folder}; stop them") from error
 
     def _parsed(self, arguments: list[str]) -> list[Any]:
         described = [f"{key}={_text(value)}" for key, value in self.params.items()]
@@ -106,13 +91,14 @@ class SearchSweeper(Sweeper):
         return [float(answer.return_value) for answer in answers]
 
     def _run_of(self, number: int, overrides: list[str]) -> Path:
-        return self._folder() / str(self._config_of(number, overrides).hydra.sweep.subdir)
+        from kasmina.multirun import run_folder
+
+        return run_folder(self._config_of(number, overrides))
 
     def _config_of(self, number: int, overrides: list[str]) -> DictConfig:
-        config = self.loader.load_sweep_config(self.all, overrides)
-        with open_dict(config):
-            config.hydra.job.id, config.hydra.job.num = str(number), number
-        return config
+        from kasmina.multirun import job_config
+
+        return job_config(self.loader, self.all, number, overrides)
 
 
 def _plain(value: Any) -> Any:

@@ -33,11 +33,7 @@ def sample_scores(task: Task, predictions: Tensor, targets: Tensor) -> Tensor:
 
 def _values(metric: object, predictions: Tensor, targets: Tensor) -> Tensor:
     if isinstance(metric, MeanLoss):
-
-        def loss(given: Tensor, target: Tensor) -> Tensor:
-            return metric.loss(given[None], target[None]).float() * metric.scale
-
-        return torch.func.vmap(loss)(predictions, targets)
+        return metric.each(predictions, targets)
     if isinstance(metric, MulticlassAccuracy) and predictions.dim() == 2:
         return (predictions.argmax(1) == targets).float()
     assert callable(metric)

@@ -1,4 +1,4 @@
-"""A run ends when it has spent its floating point operations, whatever it has spent them on."""
+"""A run ends, with a validation, when its optimizer steps or its FLOPs are spent."""
 
 import math
 from typing import Any
@@ -9,11 +9,13 @@ from kasmina.callbacks.base import Batch, GrowthCallback, the
 from kasmina.callbacks.ledger import Ledger
 
 
-class FlopBudget(GrowthCallback):
-    """Stops at the step by which the ledger reaches ``flops``; a last validation is part of it.
+class Budget(GrowthCallback):
+    """Stops at the step by which ``trainer.max_steps`` are done or the ledger reaches ``flops``.
 
-    What it will cost is taken from the dearest validation so far, so the sum may be missed by the
-    cost of one step, and of what a validation has become dearer.
+    Either is validated, wherever in an epoch it is: Lightning leaves the validation of an epoch out
+    that it does not finish, and the last steps would be trained and never measured. That validation
+    is part of the FLOPs. What it will cost is taken from the dearest one so far, so the sum may be
+    missed by the cost of one step, and of what a validation has become dearer.
 
     Args:
         flops: of the whole training; None: no limit.
@@ -48,7 +50,8 @@ class FlopBudget(GrowthCallback):
         batch_idx: int,
     ) -> None:
         """To Lightning a run that should stop is one that validates first."""
-        if the(trainer, Ledger).total + self.validation >= self.flops:
+        done = 0 <= trainer.max_steps <= trainer.global_step
+        if done or the(trainer, Ledger).total + self.validation >= self.flops:
             trainer.should_stop = True
 
     def state_dict(self) -> dict[str, Any]:

@@ -28,18 +28,13 @@ def sample_scores(task: Task) -> tuple[Callable[[Any, Tensor], Tensor], bool]:
     """
     metric = task.score()
     if isinstance(metric, MeanLoss):
-        return lambda out, targets: task.sign * _losses(metric, predictions(out), targets), False
+        return lambda out, targets: task.sign * metric.each(predictions(out), targets), False
     if isinstance(metric, MulticlassAccuracy) and metric.average == "micro" and metric.top_k == 1:
         return lambda out, targets: _correct(predictions(out), targets), True
     raise ValueError(
         f"task.monitor {task.monitor!r} cannot be compared sample by sample; possible: loss, or an "
         "accuracy over all samples"
     )
-
-
-def _losses(metric: MeanLoss, outputs: Tensor, targets: Tensor) -> Tensor:
-    each = [metric.loss(outputs[i : i + 1], targets[i : i + 1]) for i in range(len(targets))]
-    return torch.stack(each).float() * metric.scale
 
 
 def _correct(outputs: Tensor, targets: Tensor) -> Tensor:

@@ -136,14 +136,6 @@ class DataModule(LightningDataModule):
         """Every test sample once."""
         return self._loader("test")
 
-    def gate_dataloader(self) -> DataLoader[Batch]:
-        """Every sample that is held out for gates once, this rank's share."""
-        return self.in_order("gate")
-
-    def race_dataloader(self) -> DataLoader[Batch]:
-        """Every sample that is held out for races once, this rank's share."""
-        return self.in_order("race")
-
     def in_order(self, split: Part) -> DataLoader[Batch]:
         """Every sample of ``split`` once, in the dataset's order, whatever the trainer does."""
         dataset = self.dataset(split)

@@ -12,15 +12,13 @@ from torch import Tensor, nn
 
 from kasmina.contract import IDENTITY
 from kasmina.graft import Grafted
-from kasmina.nursery import build_seed, like_host
+from kasmina.nursery import like_host, newborn
 from kasmina.probe.evidence import Curvature, Evidence, Layer
 from kasmina.probe.jackknife import estimates
 from kasmina.recipe import Recipe
-from kasmina.rng import derive, undisturbed
 from kasmina.seed import Seed
 from kasmina.slot import SeedSlot
 
-_CPU = torch.device("cpu")
 _PAIR = ("weight", "bias")
 
 
@@ -47,9 +45,7 @@ class Candidate:
         curved: bool,
     ) -> None:
         self.site, self.name, self.births, self.curved = slot.site, name, slot.births, curved
-        with undisturbed(_CPU), _CPU:
-            torch.default_generator.manual_seed(derive(run_seed, slot.site.name, slot.births))
-            seed = build_seed(slot.site, blueprint=blueprint, operator=operator)
+        seed = newborn(slot, blueprint=blueprint, operator=operator, run_seed=run_seed)
         self.seed = like_host(seed, model.host).train(slot.training)
         self.alpha = torch.ones_like(slot.alpha)
         self.weights = output_weights(self.seed, self.alpha, self._noise())

@@ -8,7 +8,6 @@ from kasmina.nursery import like_host, newborn
 from kasmina.race.arena import Arena
 from kasmina.race.prefix import Prefix
 from kasmina.race.terms import Batch, Terms
-from kasmina.tasks import predictions
 
 
 class Contender:
@@ -47,14 +46,8 @@ class Contender:
         with torch.no_grad():
             site, buffers = self.candidate.site, self.buffers
             outputs = self.arena.outputs(batch, prefix, site, self.seed, buffers)
-            return sample_losses(self.terms, outputs, batch[1])
+            return self.terms.losses(outputs, batch[1])
 
     def weights(self) -> dict[str, Tensor]:
         """The seed's own, to be loaded into the newborn."""
         return {name: t.detach().clone() for name, t in self.seed.state_dict().items()}
-
-
-def sample_losses(terms: Terms, outputs: object, targets: Tensor) -> Tensor:
-    """The task loss of every sample by itself. Shape: (N,), float64 on the CPU."""
-    each = torch.vmap(lambda out, target: terms.loss(out[None], target[None]))
-    return each(predictions(outputs).float(), targets).double().cpu()

@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 
 from kasmina.graft import Grafted
 from kasmina.recipe import Recipe
+from kasmina.tasks import predictions, sample_losses
 
 Batch = tuple[Any, Any]
 
@@ -42,3 +43,7 @@ class Terms:
     optimizer: Callable[[list[nn.Parameter]], Optimizer]
     continued: Callable[[Grafted], Optimizer]
     context: Callable[[], AbstractContextManager[Any]] = nullcontext
+
+    def losses(self, outputs: object, targets: Tensor) -> Tensor:
+        """The task loss of every sample by itself. Shape: (N,), float64 on the CPU."""
+        return sample_losses(self.loss, predictions(outputs).float(), targets).double().cpu()

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from kasmina.graft import Grafted, call
 from kasmina.race.arena import own_copy
-from kasmina.race.contender import Contender, sample_losses
+from kasmina.race.contender import Contender
 from kasmina.race.terms import Batch, Terms
 
 
@@ -49,7 +49,7 @@ class Twin:
         """Of each sample. Shape: (N,), float64."""
         self.model.eval()
         with torch.no_grad():
-            return sample_losses(self.terms, self._outputs(batch), batch[1])
+            return self.terms.losses(self._outputs(batch), batch[1])
 
     def _outputs(self, batch: Batch) -> object:
         with self.terms.context():
