@@ -147,7 +147,8 @@ def _seconds(config: DictConfig, overrides: list[str], most: int | None) -> floa
         seen = progress(Path(folder), f"val/{config.task.monitor}")
         if done.returncode or seen is None:
             return None
-        return took - seen.seconds + seen.seconds / seen.epochs * epochs
+        found: float | None = took - seen.seconds + seen.seconds / seen.epochs * epochs
+        return found
 
 
 def _report(folder: Path) -> None:

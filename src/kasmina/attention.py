@@ -118,7 +118,8 @@ class SelfAttention(nn.Module):
         q, k, v = self.qkv(x).unflatten(-1, (3, self.num_heads, -1)).transpose(1, 3).unbind(2)
         dropout_p = self.dropout if self.training else 0.0
         heads = attend(q, k, v, backend=self.backend, causal=self.causal, dropout_p=dropout_p)
-        return self.proj(heads.transpose(1, 2).flatten(2))
+        out: Tensor = self.proj(heads.transpose(1, 2).flatten(2))
+        return out
 
     def extra_repr(self) -> str:
         return f"num_heads={self.num_heads}, causal={self.causal}, backend={self.backend!r}"

@@ -44,7 +44,8 @@ def host_value(h: Tensor, z: Tensor) -> Tensor:
     ``h + (z - z.detach())`` says the same for finite z; one inf in z turns it into nan. The value
     is a view of ``h``, which costs no memory; torch raises where the host then writes into it.
     """
-    return _HostValue.apply(h, z)  # type: ignore[no-untyped-call]
+    out: Tensor = _HostValue.apply(h, z)  # type: ignore[no-untyped-call]
+    return out
 
 
 def seed_value(h: Tensor, z: Tensor) -> Tensor:
@@ -53,7 +54,8 @@ def seed_value(h: Tensor, z: Tensor) -> Tensor:
     With z computed from ``h.detach()`` this is h + (z - h).detach-on-h: the host below keeps the
     gradient it would have without a seed, at every alpha. Again a view, not to be written into.
     """
-    return _SeedValue.apply(h, z)  # type: ignore[no-untyped-call]
+    out: Tensor = _SeedValue.apply(h, z)  # type: ignore[no-untyped-call]
+    return out
 
 
 def _or_host(alpha: Tensor, h: Tensor, mixed: Tensor) -> Tensor:

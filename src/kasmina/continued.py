@@ -73,7 +73,8 @@ def _newest(overrides: list[str], root: str) -> Path | None:
 
 def _command(folder: Path) -> dict[str, Any] | None:
     try:
-        return json.loads((folder / COMMAND).read_text())
+        found: dict[str, Any] | None = json.loads((folder / COMMAND).read_text())
+        return found
     except (OSError, ValueError):  # none, or one that was being written
         return None
 

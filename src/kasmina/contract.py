@@ -263,7 +263,8 @@ def _step(seed: nn.Module, h: Tensor, *, target: Tensor, optimizer: torch.optim.
     loss = (seed(h) - target).square().mean()
     loss.backward()
     optimizer.step()
-    return loss.item()
+    item: float = loss.item()
+    return item
 
 
 def _out_and_grads(

@@ -24,7 +24,8 @@ def bare_host(config: Mapping[str, Any]) -> nn.Module:
     Raises:
         ValueError: the host refuses its options.
     """
-    return _meta_or_real(lambda: build(config["host"]))
+    made: nn.Module = _meta_or_real(lambda: build(config["host"]))
+    return made
 
 
 def bare_grafted(config: Mapping[str, Any]) -> Grafted | None:

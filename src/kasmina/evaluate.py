@@ -57,7 +57,8 @@ def run_config(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ValueError(f"{folder} is no run folder: it has no config.yaml")
     loaded: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
-    return loaded
+    config: dict[str, Any] = loaded
+    return config
 
 
 def checkpoint_of(path: Path) -> Path:

@@ -204,7 +204,7 @@ def settings(name: str, overrides: list[str], root: str = ROOT) -> dict[str, Any
     except COMPOSITION_ERRORS:
         return {}
     found: Any = OmegaConf.to_container(part)
-    return found
+    return dict(found)
 
 
 def _choices(text: str) -> list[str]:
@@ -245,9 +245,10 @@ def run(task: Callable[[DictConfig], Any], argv: list[str], root: str = ROOT) ->
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra shall not print and exit by itself
     sys.argv = [sys.argv[0], *argv, *_plain_folders(argv), *_own_files()]
     job: Any = _in_run_dir(task)
-    job.multiruns = set()  # the launcher of processes fills it
+    folders: set[Path] = set()
+    job.multiruns = folders  # the launcher of processes fills it
     hydra.main(config_path=str(conf_dir()), config_name=root, **_DEFAULTS)(job)()
-    return job.multiruns
+    return folders
 
 
 def _own_files() -> list[str]:

@@ -187,7 +187,8 @@ def _print_classes(group: str) -> None:
 def _option(group: str, name: str) -> dict[str, Any]:
     """The values of an option, references as they are written."""
     config: Any = OmegaConf.to_container(hydra_api.compose([f"{group}={name}"])[group])
-    return config[name] if group == "blueprint" else config
+    values: dict[str, Any] = config[name] if group == "blueprint" else config
+    return values
 
 
 def _summary(target: Any) -> str:

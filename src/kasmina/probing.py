@@ -109,7 +109,8 @@ def criterion_of(name: str, config: Mapping[str, Any]) -> Criterion:
     made: Any = OmegaConf.to_container(
         OmegaConf.merge(dict(config), {"asked": option}).asked, resolve=True
     )
-    return build(made)
+    found: Criterion = build(made)
+    return found
 
 
 def probe_places(module: GrowingModule) -> int:

@@ -53,7 +53,8 @@ def recorded(config: Plain, data: DataModule) -> dict[str, Any]:
 
 def config_of(saved: dict[str, Any]) -> dict[str, Any] | None:
     """The config that a checkpoint's content was written with; format 1 does not hold it."""
-    return saved.get(_KEY, {}).get("config")
+    found: dict[str, Any] | None = saved.get(_KEY, {}).get("config")
+    return found
 
 
 class _Shape(DataModule):

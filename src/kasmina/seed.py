@@ -27,11 +27,13 @@ class Seed(nn.Module):
 
     def grown(self, h: Tensor) -> Tensor:
         """The body's own output, nothing of the host mixed in."""
-        return self.body(h)
+        out: Tensor = self.body(h)
+        return out
 
     def forward(self, h: Tensor, alpha: Tensor) -> Tensor:
         """The blend of h and the body's output. Shape: as h; alpha 0-d."""
-        return self.blend(h, self.grown(h), alpha)
+        out: Tensor = self.blend(h, self.grown(h), alpha)
+        return out
 
     def wake(self, awake: bool) -> None:
         """Ask for gradients or not; what the blueprint froze stays frozen."""

@@ -72,7 +72,8 @@ def find(path: str) -> Callable[..., Any]:
         raise ImportError(f"cannot import {path!r}: {error}{_meant(path)}") from error
     if not callable(target):
         raise ImportError(f"{path!r} is a {type(target).__name__}; a target is called")
-    return target
+    found: Callable[..., Any] = target
+    return found
 
 
 def _meant(path: str) -> str:

@@ -99,7 +99,8 @@ class SeedSlot(nn.Module):
         if self.route == "host" or self.seed is None:
             return h
         if self.route == "blend":
-            return self.seed(h, self.alpha)
+            out: Tensor = self.seed(h, self.alpha)
+            return out
         if self.route == "seed":
             return self.seed.grown(h).to(h.dtype)
         if self.route == "isolate":

@@ -33,4 +33,5 @@ def _without(overrides: Any, *keys: str) -> list[str]:
 def plain(overrides: Any) -> list[str]:
     """Overrides as they were typed: iterating over a config's list would resolve their ${...}"""
     texts: Any = OmegaConf.to_container(overrides) if OmegaConf.is_list(overrides) else overrides
-    return texts
+    typed: list[str] = texts
+    return typed

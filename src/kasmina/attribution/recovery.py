@@ -77,4 +77,5 @@ def price(subject: Subject, steps: int) -> float:
     """FLOPs of two recoveries and two evaluations."""
     cost, trainer = subject.price, subject.config["trainer"]
     seen = steps * trainer["accumulate_grad_batches"] * subject.data.batch_size
-    return 2 * (seen * cost.main + subject.samples * cost.evaluation)
+    value: float = 2 * (seen * cost.main + subject.samples * cost.evaluation)
+    return value

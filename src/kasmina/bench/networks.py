@@ -50,7 +50,8 @@ def convnet(*, quick: bool, device: str, layout: torch.memory_format) -> Network
     def make() -> nn.Module:
         torch.manual_seed(0)
         host = ConvNet(in_channels=3, num_classes=_CLASSES, widths=widths, blocks=2)
-        return host.to(device).to(memory_format=layout)  # type: ignore[call-overload]
+        made: nn.Module = host.to(device).to(memory_format=layout)  # type: ignore[call-overload]
+        return made
 
     return Network(
         name="ConvNet",

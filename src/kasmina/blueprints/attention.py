@@ -49,4 +49,5 @@ class Attention(nn.Module):
         silent(self.attention.proj)
 
     def forward(self, h: Tensor) -> Tensor:
-        return h + self.attention(self.norm(h))
+        out: Tensor = h + self.attention(self.norm(h))
+        return out

@@ -35,4 +35,5 @@ class Bottleneck(nn.Module):
         self.up = silent(nn.Conv2d(hidden, site.width, 1))
 
     def forward(self, h: Tensor) -> Tensor:
-        return h + self.up(self.mix(self.down(h)))
+        out: Tensor = h + self.up(self.mix(self.down(h)))
+        return out

@@ -42,4 +42,5 @@ class Conv(nn.Module):
         self.last = silent(nn.Conv2d(hidden, site.width, size, padding=size // 2))
 
     def forward(self, h: Tensor) -> Tensor:
-        return h + self.last(self.hidden(h))
+        out: Tensor = h + self.last(self.hidden(h))
+        return out

@@ -33,4 +33,5 @@ class DepthwiseSeparable(nn.Module):
         self.pointwise = silent(nn.Conv2d(width, width, 1))
 
     def forward(self, h: Tensor) -> Tensor:
-        return h + self.pointwise(self.depthwise(h))
+        out: Tensor = h + self.pointwise(self.depthwise(h))
+        return out

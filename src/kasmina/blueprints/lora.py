@@ -39,4 +39,5 @@ class LowRank(nn.Module):
         self.b = silent(nn.Linear(rank, site.width, bias=False))
 
     def forward(self, h: Tensor) -> Tensor:
-        return h + self.scale * self.b(self.a(h))
+        out: Tensor = h + self.scale * self.b(self.a(h))
+        return out

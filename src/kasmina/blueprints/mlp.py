@@ -36,4 +36,5 @@ class MLP(nn.Module):
         self.down = silent(nn.Linear(hidden, site.width))
 
     def forward(self, h: Tensor) -> Tensor:
-        return h + self.down(nn.functional.gelu(self.up(self.norm(h))))
+        out: Tensor = h + self.down(nn.functional.gelu(self.up(self.norm(h))))
+        return out

@@ -28,4 +28,5 @@ class TokenNorm(nn.Module):
         nn.init.zeros_(self.norm.weight)  # identity at birth; its own gradient does not need it
 
     def forward(self, h: Tensor) -> Tensor:
-        return h + self.norm(h)
+        out: Tensor = h + self.norm(h)
+        return out

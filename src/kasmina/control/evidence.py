@@ -74,7 +74,8 @@ def mid_p(gained: int, lost: int) -> float:
     for k in range(gained, m):
         ways = ways * (m - k) // (k + 1)
         halves += 2 * ways
-    return halves / 2 ** (m + 1)
+    value: float = halves / 2 ** (m + 1)
+    return value
 
 
 def interval(gained: int, lost: int, n: int, *, confidence: float) -> tuple[float, float]:

@@ -42,7 +42,8 @@ class Block(nn.Module):
         nn.init.kaiming_normal_(self.conv.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.act(self.norm(self.conv(x)))
+        out: Tensor = self.act(self.norm(self.conv(x)))
+        return out
 
 
 class Stage(nn.Module):
@@ -68,7 +69,8 @@ class Stage(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         for block in self.blocks:
             x = block(x)
-        return self.pool(x)
+        out: Tensor = self.pool(x)
+        return out
 
 
 def _pool(kind: Pooling) -> nn.Module:
@@ -138,4 +140,5 @@ class ConvNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         for stage in self.stages:
             x = stage(x)
-        return self.head(spatial_mean(x))
+        out: Tensor = self.head(spatial_mean(x))
+        return out

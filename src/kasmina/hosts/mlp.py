@@ -57,4 +57,5 @@ class MLP(nn.Module):
         x = x.flatten(1)
         for layer in self.layers:
             x = layer(x)
-        return self.head(x)
+        out: Tensor = self.head(x)
+        return out

@@ -43,4 +43,5 @@ def _squared(layer: Layer) -> Tensor:
     """Squared singular values, (R, min(O, I)), as eigenvalues of the smaller Gram matrix."""
     map_ = layer.matrix().double()
     wide = map_ if map_.shape[1] <= map_.shape[2] else map_.mT
-    return torch.linalg.eigvalsh(wide @ wide.mT).clamp_min(0)
+    out: Tensor = torch.linalg.eigvalsh(wide @ wide.mT).clamp_min(0)
+    return out

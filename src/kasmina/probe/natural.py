@@ -48,14 +48,16 @@ class Natural:
         # ||Ls^-1 M La^-T||^2 is the trace, with S = Ls Ls^T and A = La La^T
         half = torch.linalg.solve_triangular(roots[0], map_, upper=False)
         whole = torch.linalg.solve_triangular(roots[1].mT, half, upper=True, left=False)
-        return whole.square().sum((1, 2))
+        out: Tensor = whole.square().sum((1, 2))
+        return out
 
     def _root(self, factor: Tensor) -> Tensor:
         """The lower Cholesky factor of a Kronecker factor, damped."""
         factor = factor.double()
         mean = factor.diagonal().mean().clamp_min(torch.finfo(torch.float32).tiny)
         damped = factor + self.damping**0.5 * mean * torch.eye(len(factor)).to(factor)
-        return torch.linalg.cholesky(damped)
+        out: Tensor = torch.linalg.cholesky(damped)
+        return out
 
     def _diagonal(self, layer: Layer, curvature: Curvature) -> Tensor:
         pairs = [(g, curvature.squares[name]) for name, g in layer.gradients.items()]

@@ -74,11 +74,13 @@ class GrowingFSDP2(GrowingDDP):
 
     def lightning_module_state_dict(self) -> dict[str, Any]:
         """Whole tensors, the same on all ranks."""
-        return whole(super().lightning_module_state_dict())
+        found: dict[str, Any] = whole(super().lightning_module_state_dict())
+        return found
 
     def optimizer_state(self, optimizer: Optimizer) -> dict[str, Any]:
         """Whole tensors, the same on all ranks."""
-        return whole(super().optimizer_state(optimizer))
+        found: dict[str, Any] = whole(super().optimizer_state(optimizer))
+        return found
 
     def load_model_state_dict(self, checkpoint: Mapping[str, Any], strict: bool = True) -> None:
         """Cut whole tensors into shares where the network is shared out already."""
