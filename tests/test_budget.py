@@ -4,6 +4,7 @@ import json
 from itertools import pairwise
 
 import pytest
+import torch
 from runs import VECTORS, rows, run
 
 from kasmina.callbacks.budget import Budget
@@ -43,3 +44,18 @@ def test_without_a_budget_a_run_has_all_its_epochs(tmp_path):
 def test_a_budget_that_pays_for_nothing_is_refused(flops):
     with pytest.raises(ValueError, match="above 0"):
         Budget(flops=flops)
+
+
+def test_the_last_tick_is_foreseen_and_the_rate_ends_where_the_flops_do(tmp_path):
+    folder = run(
+        *(tmp_path, *LONG, "controller=biggest", "pace.tail=4", "trainer.max_epochs=1000"),
+        *("scheduler=linear", "callbacks.budget.flops=2e6", "timing.start=1"),
+    )
+    told = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
+    born = [event["tick"] for event in told if event["event"] == "germinate"]
+    assert len(rows(folder)) > 8
+    assert born
+    assert max(born) <= len(rows(folder)) - 4
+    saved = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+    for group in saved["optimizer_states"][0]["param_groups"]:
+        assert 0 <= group["lr"] < 0.1 * group["initial_lr"]

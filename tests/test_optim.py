@@ -155,6 +155,20 @@ def test_a_newborn_warms_up_at_its_own_age_and_the_host_does_not_feel_it() -> No
         scheduler.step()
 
 
+def test_where_the_limit_on_flops_comes_first_the_rate_follows_it() -> None:
+    curve, share = Curve("linear"), 0.5
+    model = network()
+    optimizer = make_optimizer(model, ADAMW, SeedOptions())
+    scheduler = GroupScheduler(optimizer, curve, total_steps=20, spent=lambda: share)
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(0.1 * 0.5)
+    add_group(optimizer, scheduler, name="layers.0", seed=grow(model, "layers.0"), own={"lr": 0.5})
+    assert optimizer.param_groups[1]["lr"] == 0.5
+    share = 0.75
+    assert scheduler.get_lr() == pytest.approx([0.1 * 0.25, 0.5 * 0.5])
+    share = 1.0
+    assert scheduler.get_lr() == [0.0, 0.0]
+
+
 def test_rates_and_state_go_on_after_a_resume_as_if_nothing_had_happened() -> None:
     curve = Curve("cosine", warmup_steps=2)
     model = network("layers.0")
@@ -186,5 +200,13 @@ def test_a_falling_rate_needs_a_run_that_ends_and_a_constant_one_does_not() -> N
     optimizer = make_optimizer(model, ADAMW, SeedOptions())
     with pytest.raises(ValueError, match=r"possible: trainer\.max_epochs, trainer\.max_steps"):
         GroupScheduler(optimizer, Curve("cosine"), total_steps=math.inf)
+    for share in (0.0, 0.5, 1.0):  # of a limit on FLOPs
+        falling = GroupScheduler(
+            make_optimizer(model, ADAMW, SeedOptions()),
+            Curve("linear"),
+            total_steps=math.inf,
+            spent=lambda share=share: share,
+        )
+        assert falling.get_last_lr() == [pytest.approx(0.1 * (1 - share))]
     endless = GroupScheduler(optimizer, Curve("constant"), total_steps=math.inf)
     assert endless.get_last_lr() == [0.1]

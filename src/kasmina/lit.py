@@ -91,6 +91,7 @@ class GrowingModule(L.LightningModule):
         self.seed_losses: dict[str, float] = {}
         self.evidence: dict[str, Evidence] = {}
         self.task_loss = torch.zeros(())
+        self.spent: float | None = None  # share of the run's compute; None where it has no limit
         self._looks: dict[str, Metric] = {}
         self._group_order: list[str] | None = None
 
@@ -190,7 +191,8 @@ class GrowingModule(L.LightningModule):
         order, self._group_order = self._group_order, None
         optimizer = make_optimizer(self.model, options.optimizer, self.growth.seeds, order)
         total = self.trainer.estimated_stepping_batches
-        scheduler = GroupScheduler(optimizer, options.curve, total_steps=total)
+        spent = None if self.spent is None else lambda: self.spent or 0.0
+        scheduler = GroupScheduler(optimizer, options.curve, total_steps=total, spent=spent)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},

@@ -52,11 +52,16 @@ class Curve:
         if self.warmup_steps < 0 or not 0 <= self.floor <= 1:
             raise ValueError("warmup_steps is at least 0 and floor lies in [0, 1]")
 
-    def at(self, step: int, total: float) -> float:
-        """The factor at ``step`` of ``total`` optimizer steps of the group's life."""
+    def at(self, step: int, total: float, spent: float = 0.0) -> float:
+        """The factor at ``step`` of ``total`` optimizer steps of the group's life.
+
+        Args:
+            spent: share of that life that is over by another measure than steps; the end of the
+                run is wherever the first of the two arrives at 1.
+        """
         warm = min(1.0, (step + 1) / (self.warmup_steps + 1))
         span = max(1, total - self.warmup_steps)
-        progress = min(1.0, max(0, step - self.warmup_steps) / span)
+        progress = min(1.0, max(spent, max(0, step - self.warmup_steps) / span))
         return warm * (self.floor + (1 - self.floor) * SHAPES[self.shape](progress))
 
 
@@ -66,19 +71,29 @@ class GroupScheduler(LRScheduler):
     Args:
         curve: the shape of the way.
         total_steps: optimizer steps of the whole run, inf where it has no end.
+        spent: share of the run's compute that is spent, in [0, 1]; None where it has no limit.
 
     Raises:
         ValueError: a curve that falls towards the end of a run that has none.
     """
 
-    def __init__(self, optimizer: Optimizer, curve: Curve, *, total_steps: float) -> None:
-        if math.isinf(total_steps) and curve.shape != "constant":
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        curve: Curve,
+        *,
+        total_steps: float,
+        spent: Callable[[], float] | None = None,
+    ) -> None:
+        if math.isinf(total_steps) and spent is None and curve.shape != "constant":
             raise ValueError(
                 f"a {curve.shape} learning rate falls until the run ends, and this run has no end; "
-                "possible: trainer.max_epochs, trainer.max_steps, or a constant one"
+                "possible: trainer.max_epochs, trainer.max_steps, callbacks.budget.flops, or a "
+                "constant one"
             )
         self.curve = curve
         self.total_steps = total_steps
+        self.spent = spent or (lambda: 0.0)
         super().__init__(optimizer)
 
     def get_lr(self) -> list[float | Any]:
@@ -92,7 +107,10 @@ class GroupScheduler(LRScheduler):
     def _lr(self, group: dict[str, Any]) -> float:
         born = group.setdefault("born", 0)
         first = group.setdefault("initial_lr", group["lr"])
-        return first * self.curve.at(self.last_epoch - born, self.total_steps - born)
+        before, now = group.setdefault("born_spent", 0.0), self.spent()
+        life = (now - before) / (1.0 - before) if before < 1.0 else 1.0
+        value: float = first * self.curve.at(self.last_epoch - born, self.total_steps - born, life)
+        return value
 
     def state_dict(self) -> dict[str, Any]:
         """Plain values; what belongs to a group is in the optimizer's own state."""
@@ -136,18 +154,19 @@ def make_optimizer(
         else {"name": name, "params": list(model.slot(name).parameters()), **seeds.own()}
         for name in names
     ]
-    return recipe.build(groups)
+    found: Optimizer = recipe.build(groups)
+    return found
 
 
 def add_group(
     optimizer: Optimizer, scheduler: GroupScheduler | None, *, name: str, seed: nn.Module, own: Any
 ) -> None:
     """Give a newborn its group."""
-    born = 0 if scheduler is None else scheduler.last_epoch
-    first = own.get("lr", optimizer.defaults["lr"])
-    optimizer.add_param_group(
-        {"name": name, "params": list(seed.parameters()), **own, "initial_lr": first, "born": born}
-    )
+    group = {"name": name, "params": list(seed.parameters()), **own}
+    group |= {"initial_lr": own.get("lr", optimizer.defaults["lr"])}
+    group |= {"born": 0 if scheduler is None else scheduler.last_epoch}
+    group |= {"born_spent": 0.0 if scheduler is None else scheduler.spent()}
+    optimizer.add_param_group(group)
     if scheduler is not None:
         scheduler.settle(optimizer.param_groups[-1])
 

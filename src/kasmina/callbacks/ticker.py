@@ -6,6 +6,7 @@ from typing import Any
 from lightning import LightningModule, Trainer
 
 from kasmina.callbacks.base import Batch, GrowthCallback, growing, of_type
+from kasmina.callbacks.budget import Budget
 from kasmina.lit import GrowingModule
 from kasmina.stage import Event
 from kasmina.strategies import check_ranks, commit_topology
@@ -36,7 +37,15 @@ class Ticker(GrowthCallback):
         self.reshaped = False
 
     def ticks(self, trainer: Trainer) -> int | None:
-        """The last tick that can take place, None where the run's length is not known."""
+        """The last tick that is foreseen to take place, None where the run's length is not known.
+
+        By steps it is certain; by a limit on FLOPs it is an estimate, made anew at each tick.
+        """
+        known = [self._by_steps(trainer)]
+        known += [budget.last_tick(trainer, self.tick) for budget in of_type(trainer, Budget)]
+        return min((last for last in known if last is not None), default=None)
+
+    def _by_steps(self, trainer: Trainer) -> int | None:
         steps = trainer.estimated_stepping_batches
         if steps == math.inf:
             return None
