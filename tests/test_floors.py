@@ -22,7 +22,7 @@ FLOORS: tuple[frozenset[str], ...] = (
         _version atomic suggest stage ramp site recipe faults pool jobs lock control.observation
         control.gates control.base control.health control.pace control.timing control.none
         control.schedule control.random control.biggest control.heuristic control.entry
-        control.race control.evidence control.statistical control ablation
+        control.race control.evidence control.statistical control.promise control ablation
     """),
     names("blend attention flex layout rng"),
     names("""

@@ -16,6 +16,15 @@ def elsewhere(tmp_path, monkeypatch):
     monkeypatch.delenv("KASMINA_DATA", raising=False)
 
 
+TEXT = [
+    "data=stdlib_text",
+    "host=gpt",
+    "task=language_modelling",
+    "slots=blocks",
+    "blueprint=[mlp]",
+]
+
+
 def compose(*overrides: str):
     return hydra_api.compose(list(overrides))
 
@@ -110,7 +119,16 @@ def test_where_no_compiler_is_the_error_says_what_to_install_or_choose(
     assert not check(compose("compile=off"))
 
 
+NO_ADAM = ["~optimizer.betas", "~optimizer.eps", "~optimizer.weight_decay"]
+FSDP2 = ["trainer=fsdp2", "trainer.accelerator=cpu", "trainer.devices=2", "incubation=ste"]
 COMBINATIONS = [
+    ([*FSDP2, "controller=race"], "controller: a race needs the whole network on one rank: not"),
+    ([*FSDP2, "timing=score"], "timing: a probe needs the whole network on one rank: not with"),
+    (
+        ["timing=score", "optimizer._target_=torch.optim.LBFGS", *NO_ADAM],
+        "timing: unknown optimizer of the dual criterion 'LBFGS'",
+    ),
+    (["timing=score", "timing.batches=3"], "controller: a promise takes at least 4 batches, not 3"),
     (["memory_format=channels_last", *VECTORS], "memory_format.name: channels_last is an order"),
     (["memory_format=channels_last", *TEXT, "blueprint=[lora]"], "and GPT has none"),
     (["slots=blocks"], "slots.sites: this host has no 'blocks.*'; "),
@@ -150,8 +168,9 @@ def test_a_combination_that_cannot_work_is_named(overrides, said):
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_a_gpu_that_is_not_there_is_named():
-    (fault,) = check(compose("trainer=gpu"))
+@pytest.mark.parametrize("more", [[], ["compile=default"], TEXT])
+def test_a_gpu_that_is_not_there_is_named_once_and_alone(more):
+    (fault,) = check(compose("trainer=gpu", *more))
     assert fault == (
         "trainer.accelerator: 'gpu' came, and there is no GPU here; possible: cpu, auto"
     )

@@ -156,8 +156,8 @@ def test_what_comes_out_in_a_container_is_computed_again() -> None:
 @pytest.mark.parametrize("count", range(1, 7))
 def test_the_better_half_goes_on_for_twice_as_long(count: int) -> None:
     entries = raced(ALL[:count], steps=1, twin=1).entries
-    ends = {1: [1], 2: [1, 3], 3: [1, 3, 7], 4: [1, 1, 3, 7], 5: [1, 1, 3, 7, 15]}
-    ends[6] = [1, 1, 1, 3, 7, 15]
+    ends = {1: [1], 2: [1, 1], 3: [1, 3, 3], 4: [1, 1, 3, 3], 5: [1, 1, 3, 7, 7]}
+    ends[6] = [1, 1, 1, 3, 7, 7]
     assert sorted(entry.steps for entry in entries) == ends[count]
     assert [(e.site, e.blueprint) for e in entries] == [(c.site, c.blueprint) for c in ALL[:count]]
     assert [e.gain is not None for e in entries].count(True) == 1
@@ -184,6 +184,15 @@ def test_a_high_rent_lets_nobody_win_and_the_rent_is_what_the_prices_say() -> No
     assert (priced.drop, priced.gain) == (cheap.drop, cheap.gain)
     assert priced.lower == pytest.approx(cheap.lower - priced.rent)
     assert dear.weights == {}
+
+
+def test_what_a_blueprint_shows_counts_as_far_as_it_is_trusted() -> None:
+    (plain,) = raced(PLAIN[:1]).entries
+    (doubted,) = raced([replace(PLAIN[0], trust=0.25)]).entries
+    assert (doubted.gain, doubted.drop, doubted.rent) == (plain.gain, plain.drop, plain.rent)
+    assert doubted.lower == pytest.approx(0.25 * (plain.lower + plain.rent) - plain.rent)
+    assert plain.gain is not None
+    assert doubted.utility == pytest.approx(0.25 * plain.gain - plain.rent)
 
 
 def helped(lr: float) -> Outcome:

@@ -8,7 +8,7 @@ import pytest
 from views import SIZES, seen, told, view
 
 from kasmina.callbacks.lifecycle import check_plan
-from kasmina.control import Candidate, Entry, Pace, Periodic, Raced, Racer, Rules
+from kasmina.control import Candidate, Entry, Pace, Periodic, Raced, Racer, Rules, Score
 from kasmina.stage import ALIVE, Event, Stage
 
 LOSER = Entry(
@@ -65,6 +65,23 @@ def test_after_a_race_that_nobody_won_there_is_rest(tick: int, won: bool) -> Non
     assert (wanted is None) == (not won and tick <= 5 + 3)
 
 
+@pytest.mark.parametrize(("tick", "won"), list(product(range(6, 12), [True, False])))
+def test_while_a_lost_race_rests_the_timing_is_not_probed_for(tick: int, won: bool) -> None:
+    raced = (LOSER, WINNER if won else BEST)
+    asks = controller(timing=Score(every=1)).asks(seen(view(), tick=tick, raced=raced))
+    assert (asks is None) == (not won and tick <= 5 + 3)
+
+
+@pytest.mark.parametrize(("kept", "pruned"), list(product(range(4), range(4))))
+def test_a_blueprint_is_trusted_by_what_became_of_its_seeds(kept: int, pruned: int) -> None:
+    name, *others = SIZES
+    observed = replace(seen(view()), fates={name: (kept, pruned)})
+    wanted = controller().wanted(observed)
+    assert wanted is not None
+    trusts = {candidate.blueprint: candidate.trust for candidate in wanted.candidates}
+    assert trusts == {name: (kept + 1) / (kept + pruned + 1), **dict.fromkeys(others, 1.0)}
+
+
 def test_the_winner_germinates_and_the_decision_names_its_numbers() -> None:
     observed = seen(view("a"), view("b"), raced=(LOSER, WINNER))
     plan = controller().decide(observed)
@@ -78,6 +95,7 @@ def test_the_winner_germinates_and_the_decision_names_its_numbers() -> None:
         "error": 0.1,
         "rent": 0.2,
         "lower": 0.1,
+        "trust": 1.0,
         "race_steps": 9.0,
     }
     assert "big at b won against 1 others: utility 0.3000 nats a sample" in plan[0].reason

@@ -16,13 +16,17 @@ from kasmina.callbacks.looks import GateLooks
 from kasmina.callbacks.record import RunRecord
 from kasmina.callbacks.ticker import Ticker
 from kasmina.compiling import Compile, compile_in_place
+from kasmina.control.race import Racer
+from kasmina.control.timing import Probing
 from kasmina.dryrun import absent_sites, bare_grafted, bare_host, example
 from kasmina.graft import Grafted
 from kasmina.nursery import check_fit, sizes
 from kasmina.optim import SeedOptions
+from kasmina.probe.dual import Dual
 from kasmina.ramp import Ramp
-from kasmina.recipe import TARGET, Recipe, build
+from kasmina.recipe import TARGET, Recipe, build, locate
 from kasmina.site import Site
+from kasmina.strategies.fsdp2 import GrowingFSDP2
 from kasmina.suggest import unknown
 
 _TESTED = "kasmina.control.statistical.Statistical"
@@ -198,6 +202,41 @@ def memory_format(values: Values) -> Iterator[str]:
         )
 
 
+def whole_network(values: Values) -> Iterator[str]:
+    """What looks at the whole network on one rank, where ranks share it out."""
+    strategy = _class(values["trainer"].get("strategy"))
+    if strategy is None or not issubclass(strategy, GrowingFSDP2):
+        return
+    controller, timing = _class(values["controller"]), _class(_timing(values))
+    if controller is not None and issubclass(controller, Racer):
+        yield "controller: a race needs the whole network on one rank: not with trainer=fsdp2"
+    if timing is not None and issubclass(timing, Probing):
+        yield "timing: a probe needs the whole network on one rank: not with trainer=fsdp2"
+
+
+def norms(values: Values) -> Iterator[str]:
+    """An optimizer whose direction a timing that probes does not know."""
+    timing = _class(_timing(values))
+    if timing is not None and issubclass(timing, Probing):
+        try:
+            Dual(optimizer=values["optimizer"][TARGET])
+        except ValueError as error:
+            yield f"timing: {error}"
+
+
+def _timing(values: Values) -> Any:
+    """Of a controller that has one."""
+    return values["controller"].get("timing")
+
+
+def _class(config: Any) -> type | None:
+    """What a config makes, where that is a class."""
+    if not isinstance(config, Mapping) or TARGET not in config:
+        return None
+    found: Any = locate(config[TARGET])
+    return found if isinstance(found, type) else None
+
+
 def _host(values: Values) -> nn.Module | None:
     """The host, None where it refuses its options, which ``parts`` says."""
     try:
@@ -213,6 +252,8 @@ RULES: tuple[Rule, ...] = (
     slot_sites,
     sizes_of_data,
     memory_format,
+    whole_network,
+    norms,
     machine.threads,
     machine.validation,
     machine.attention_backend,

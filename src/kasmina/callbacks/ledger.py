@@ -1,6 +1,7 @@
 """Charges every floating point operation that training spends, and to whom."""
 
 import time
+from collections import Counter
 from collections.abc import Collection
 from typing import Any
 
@@ -17,8 +18,8 @@ from kasmina.surgery import Change
 
 
 class Ledger(GrowthCallback):
-    """FLOPs of host, seeds, incubation, evaluation and races, and of every single seed; wall time,
-    how long the strategy took to follow changes, and what the compiler did after each.
+    """FLOPs of host, seeds, incubation, evaluation, probes and races, and of every single seed;
+    wall time, how long the strategy took to follow changes, and what the compiler did after each.
 
     A step is counted once for each structure of the network and multiplied by samples. What went
     to a seed stays on the bill when the seed is pruned.
@@ -26,7 +27,7 @@ class Ledger(GrowthCallback):
 
     def __init__(self) -> None:
         self.flops = {"host": 0.0, "seeds": 0.0, "incubation": 0.0, "evaluation": 0.0}
-        self.flops["race"] = 0.0
+        self.flops |= {"probe": 0.0, "race": 0.0}
         self.wall_s = 0.0
         self.seeds: list[dict[str, Any]] = []
         self.rewraps = {"count": 0, "seconds": 0.0}
@@ -134,6 +135,12 @@ class Ledger(GrowthCallback):
         own = [seed for seed in self.seeds if seed["site"] == change.site]
         if own:
             own[-1]["fate"] = "pruned" if change.stage_to == Stage.PRUNED else "open"
+
+    def fates(self) -> dict[str, tuple[int, int]]:
+        """Of each blueprint, how many of its seeds were kept and how many were pruned so far."""
+        found = Counter((seed["blueprint"], seed["fate"]) for seed in self.seeds)
+        names = {seed["blueprint"] for seed in self.seeds}
+        return {name: (found[name, "kept"], found[name, "pruned"]) for name in sorted(names)}
 
     @property
     def total(self) -> float:

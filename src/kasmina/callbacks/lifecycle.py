@@ -9,11 +9,13 @@ from torch import Tensor
 
 from kasmina.callbacks.base import GrowthCallback, announce, change, the
 from kasmina.callbacks.ledger import Ledger
+from kasmina.callbacks.promising import PROBE, hold_probe, promise_line
 from kasmina.callbacks.racing import RACE, hold_race, line
 from kasmina.callbacks.ticker import Ticker
-from kasmina.control.base import Controller
+from kasmina.control.base import Controller, Prober
 from kasmina.control.entry import Entry
 from kasmina.control.observation import Decision, Observation, SlotView
+from kasmina.control.promise import Ask, Promised
 from kasmina.control.race import Racer
 from kasmina.lit import GrowingModule
 from kasmina.nursery import sizes
@@ -28,8 +30,8 @@ log = logging.getLogger(__name__)
 class Lifecycle(GrowthCallback):
     """The controller sees an observation when validation ends; its plan waits for the tick.
 
-    A controller may want candidates raced before it decides; the winner's weights wait with the
-    plan that germinates it.
+    A controller may want the network probed or candidates raced before it decides; a winner's
+    weights wait with the plan that germinates it.
 
     Args:
         controller: maps an observation to decisions.
@@ -41,6 +43,7 @@ class Lifecycle(GrowthCallback):
         self.history: list[float] = []
         self.metrics: dict[str, float] = {}
         self.put_back = False
+        self.probed: Promised | None = None
         self.raced: tuple[Entry, ...] = ()
         self.weights: dict[str, Tensor] = {}
         self._sizes: dict[str, dict[str, int]] = {}
@@ -48,13 +51,26 @@ class Lifecycle(GrowthCallback):
     def on_decide(self, trainer: Trainer, module: GrowingModule, tick: int) -> None:
         """Ask once, on rank 0, and check that every move is legal."""
         seen = self.observe(trainer, module, tick)  # metrics that are reduced when they are read
-        seen = self._race(trainer, module, seen)
+        seen = self._race(trainer, module, self._probe(trainer, module, seen))
         plan = self.controller.decide(seen) if trainer.is_global_zero else []
         plan = self._of_rank_0(trainer, module, plan)
         if self.put_back:
             plan = possible(plan, seen)
         check_plan(plan, seen)
         self.pending = plan
+
+    def _probe(self, trainer: Trainer, module: GrowingModule, seen: Observation) -> Observation:
+        """Probe the network as the controller's timing asks, on rank 0, and tell the others."""
+        if not isinstance(self.controller, Prober):
+            return seen
+        ask = self.controller.asks(seen) if trainer.is_global_zero else None
+        mine = None if ask is None else hold_probe(trainer, module, ask, seen.tick)
+        outcome = trainer.strategy.broadcast(mine, src=0)
+        if outcome is None:
+            return seen
+        self.probed, flops = outcome
+        the(trainer, Ledger).charge(PROBE, flops)
+        return replace(seen, probed=self.probed)
 
     def _race(self, trainer: Trainer, module: GrowingModule, seen: Observation) -> Observation:
         """Hold the race that the controller wants, on rank 0, and tell the others."""
@@ -82,6 +98,8 @@ class Lifecycle(GrowthCallback):
         """Apply the plan; a move that the pruning of this very tick has made moot is left out."""
         plan, self.pending = self.pending, []
         weights, self.weights = self.weights, {}
+        if self.probed and self.probed.tick == tick:
+            announce(trainer, module, tick, promise_line(self.probed))
         if self.raced and self.raced[0].tick == tick:
             announce(trainer, module, tick, line(self.raced))
         for decision in plan:
@@ -112,6 +130,8 @@ class Lifecycle(GrowthCallback):
             history=tuple(self.history),
             slots=tuple(self._view(module, slot) for slot in module.model),
             raced=self.raced,
+            probed=self.probed,
+            fates=the(trainer, Ledger).fates(),
         )
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -148,13 +168,18 @@ class Lifecycle(GrowthCallback):
         plan = [{**asdict(d), "event": str(d.event)} for d in self.pending]
         seen = {"history": list(self.history), "metrics": dict(self.metrics)}
         raced = {"raced": [asdict(entry) for entry in self.raced], "weights": dict(self.weights)}
-        return {"pending": plan, **seen, "put_back": self.put_back, **raced}
+        probed = {"probed": None if self.probed is None else asdict(self.probed)}
+        return {"pending": plan, **seen, "put_back": self.put_back, **probed, **raced}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Wait with the same plan."""
         self.history = list(state_dict["history"])
         self.metrics = dict(state_dict["metrics"])
         self.put_back = state_dict.get("put_back", False)
+        probed = state_dict.get("probed")
+        self.probed = (
+            None if probed is None else Promised(**{**probed, "ask": Ask(**probed["ask"])})
+        )
         self.raced = tuple(Entry(**entry) for entry in state_dict.get("raced", ()))
         self.weights = dict(state_dict.get("weights", {}))
         self.pending = [

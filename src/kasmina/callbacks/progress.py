@@ -55,8 +55,8 @@ class GrowthBar(RichProgressBar, GrowthCallback):
                 f"({change.parameters} parameters)  {change.reason}"
             )
             self._print(text)
-        if change.event == "race":
-            self._print(f"tick {tick:>3}  race: {change.reason}")
+        if change.event in {"probe", "race"}:
+            self._print(f"tick {tick:>3}  {change.event}: {change.reason}")
 
     def _print(self, text: str) -> None:
         if self.progress is not None:

@@ -12,7 +12,7 @@ from kasmina.control.race import Raced, Racer
 from kasmina.control.random import Random
 from kasmina.control.schedule import Schedule
 from kasmina.control.statistical import Statistical
-from kasmina.control.timing import Periodic, Plateau, Replay
+from kasmina.control.timing import Periodic, Plateau, Replay, Score
 
 __all__ = [
     "Biggest",
@@ -34,6 +34,7 @@ __all__ = [
     "Replay",
     "Rules",
     "Schedule",
+    "Score",
     "SlotView",
     "Statistical",
     "Wanted",

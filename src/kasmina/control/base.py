@@ -1,11 +1,12 @@
 """What a controller is, and what all that grow have in common."""
 
 from abc import ABC, abstractmethod
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from kasmina.control.observation import Decision, Observation, SlotView
 from kasmina.control.pace import Pace
-from kasmina.control.timing import Due, Timing
+from kasmina.control.promise import Ask
+from kasmina.control.timing import Due, Probing, Timing
 from kasmina.stage import Event, Stage
 
 
@@ -14,6 +15,15 @@ class Controller(Protocol):
 
     def decide(self, seen: Observation) -> list[Decision]:
         """Legal moves, in the order in which they are to be made."""
+        ...
+
+
+@runtime_checkable
+class Prober(Controller, Protocol):
+    """A controller that may want the network probed before it decides."""
+
+    def asks(self, seen: Observation) -> Ask | None:
+        """None for no probe at this tick."""
         ...
 
 
@@ -47,18 +57,29 @@ class Grower(ABC):
         reason = f"{due.reason}; {why}"
         return grow(view.site, blueprint, reason, numbers)
 
+    def asks(self, seen: Observation) -> Ask | None:
+        """What the timing asks for, where a seed could germinate at all."""
+        if not isinstance(self.timing, Probing) or not self._open(seen):
+            return None
+        return self.timing.asks(seen)
+
     def places(self, seen: Observation) -> tuple[list[SlotView], Due | None]:
         """The slots that a seed can germinate in, and why now; no reason where it is not time."""
-        places = [v for v in seen.slots if v.stage is Stage.DORMANT and v.sizes]
+        return _empty(seen), self.timing.due(seen) if self._open(seen) else None
+
+    def _open(self, seen: Observation) -> bool:
         room = sum(view.alive for view in seen.slots) < self.max_live
-        late = self.pace.in_tail(seen)
-        return places, self.timing.due(seen) if room and places and not late else None
+        return room and bool(_empty(seen)) and not self.pace.in_tail(seen)
 
     @abstractmethod
     def choose(
         self, seen: Observation, places: list[SlotView], due: Due
     ) -> tuple[SlotView, str, str]:
         """The slot among ``places``, the blueprint among its ``sizes``, and the reason."""
+
+
+def _empty(seen: Observation) -> list[SlotView]:
+    return [view for view in seen.slots if view.stage is Stage.DORMANT and view.sizes]
 
 
 def grow(

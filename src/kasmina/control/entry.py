@@ -27,14 +27,14 @@ class Rules:
 
     shortlist: int | None = None
     criterion: object | None = None
-    steps: int = 25
+    steps: int = 5
     twin: int = 30
-    held_out: int = 256
+    held_out: int = 512
     price_parameters: float = 0.005
     price_flops: float = 0.005
-    confidence: float = 0.95
+    confidence: float = 0.9
     tries: int = 1
-    rest: int = 20
+    rest: int = 5
 
     def __post_init__(self) -> None:
         least = {"shortlist": 1, "steps": 1, "twin": 1, "held_out": 2, "tries": 1, "rest": 0}
@@ -51,13 +51,27 @@ class Rules:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A seed that might be grown: a dormant slot, and a blueprint that fits it."""
+    """A seed that might be grown: a dormant slot, and a blueprint that fits it.
+
+    Args:
+        trust: share of what it shows that counts, in (0, 1].
+    """
 
     site: str
     blueprint: str
+    trust: float = 1.0
 
     def __str__(self) -> str:
         return f"{self.blueprint} at {self.site}"
+
+
+def trust(kept: int, pruned: int) -> float:
+    """How much of what a blueprint shows in a race is to be believed, by what became of its seeds.
+
+    1 where none was pruned; a half after the first, where none was kept; the mean of a Beta(1, 0)
+    prior. A seed that won its race and was pruned has not kept what it promised.
+    """
+    return (kept + 1) / (kept + pruned + 1)
 
 
 @dataclass(frozen=True)
@@ -91,6 +105,7 @@ class Entry:
         error: standard error, over samples, of ``gain``, or of ``drop`` where there is none.
         lower: lower confidence bound of the utility, of the best alone.
         won: whether it is the best, and its utility surely above zero.
+        trust: share of drop and gain that counts, by the record of the blueprint in this run.
     """
 
     tick: int
@@ -104,18 +119,20 @@ class Entry:
     lower: float = -math.inf
     gain: float | None = None
     won: bool = False
+    trust: float = 1.0
 
     @property
     def utility(self) -> float:
-        """What the seed brings minus its rent."""
-        return (self.drop if self.gain is None else self.gain) - self.rent
+        """What the seed brings, as far as it is trusted, minus its rent."""
+        return self.trust * (self.drop if self.gain is None else self.gain) - self.rent
 
     def numbers(self) -> dict[str, float]:
         """What a decision rests on."""
         names = ("drop", "gain", "error", "rent", "lower")
         own = {name: getattr(self, name) for name in names}
         known = {name: float(value) for name, value in own.items() if value is not None}
-        return {"utility": self.utility, **known, "race_steps": float(self.steps)}
+        kept = {"trust": self.trust, "race_steps": float(self.steps)}
+        return {"utility": self.utility, **known, **kept}
 
     def __str__(self) -> str:
         return f"{self.blueprint} at {self.site}"

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from kasmina.control.entry import Entry
 from kasmina.control.evidence import Evidence
+from kasmina.control.promise import Promised
 from kasmina.stage import ALIVE, Event, Stage
 
 
@@ -59,6 +60,8 @@ class Observation:
         history: the monitored metric at every tick so far, its sign such that more is better.
         slots: every slot, in the host's order.
         raced: the candidates of the last race, empty before the first.
+        probed: what the last probe for a timing has found, None before the first.
+        fates: of each blueprint, how many of its seeds were kept and how many were pruned so far.
     """
 
     tick: int
@@ -69,6 +72,8 @@ class Observation:
     history: tuple[float, ...]
     slots: tuple[SlotView, ...]
     raced: tuple[Entry, ...] = ()
+    probed: Promised | None = None
+    fates: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     def slot(self, site: str) -> SlotView:
         """The view of one slot."""

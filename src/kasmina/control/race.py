@@ -4,9 +4,10 @@ from dataclasses import replace
 from typing import Protocol, final, runtime_checkable
 
 from kasmina.control.base import Controller, Grower
-from kasmina.control.entry import Candidate, Entry, Rules, Wanted
+from kasmina.control.entry import Candidate, Entry, Rules, Wanted, trust
 from kasmina.control.observation import Decision, Observation, SlotView
 from kasmina.control.pace import Pace
+from kasmina.control.promise import Ask
 from kasmina.control.timing import Due, Timing
 
 
@@ -41,8 +42,17 @@ class Raced(Grower):
         places = [view for view in places if view.births < self.race.tries]
         if due is None or not places or self._rests(seen):
             return None
-        candidates = tuple(Candidate(view.site, name) for view in places for name in view.sizes)
+        trusts = {name: trust(*fates) for name, fates in seen.fates.items()}
+        candidates = tuple(
+            Candidate(view.site, name, trusts.get(name, 1.0))
+            for view in places
+            for name in view.sizes
+        )
         return Wanted(candidates, self.race, due.reason)
+
+    def asks(self, seen: Observation) -> Ask | None:
+        """What the timing asks for, but while a lost race rests."""
+        return None if self._rests(seen) else super().asks(seen)
 
     def _rests(self, seen: Observation) -> bool:
         lost = seen.raced and not any(entry.won for entry in seen.raced)

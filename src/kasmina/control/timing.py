@@ -5,9 +5,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from kasmina.control.observation import Observation
+from kasmina.control.promise import Ask
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,15 @@ class Timing(Protocol):
         ...
 
 
+@runtime_checkable
+class Probing(Timing, Protocol):
+    """A timing that wants the network probed before it is asked."""
+
+    def asks(self, seen: Observation) -> Ask | None:
+        """None for no probe at this tick."""
+        ...
+
+
 class Periodic:
     """A seed every ``every`` ticks from tick ``start`` on, none after tick ``stop``."""
 
@@ -34,10 +44,14 @@ class Periodic:
             raise ValueError(f"a period is at least 1 tick, not {every}")
         self.every, self.start, self.stop = every, start, stop
 
-    def due(self, seen: Observation) -> Due | None:
+    def on(self, tick: int) -> bool:
         """At start, start + every, start + 2 every, ..."""
-        late = self.stop is not None and seen.tick > self.stop
-        if late or seen.tick < self.start or (seen.tick - self.start) % self.every:
+        late = self.stop is not None and tick > self.stop
+        return not late and tick >= self.start and (tick - self.start) % self.every == 0
+
+    def due(self, seen: Observation) -> Due | None:
+        """At its ticks."""
+        if not self.on(seen.tick):
             return None
         period = "every tick" if self.every == 1 else f"every {self.every} ticks"
         return Due(f"{period} from tick {self.start} on")
@@ -63,6 +77,56 @@ class Plateau:
 
 def _best(values: Sequence[float]) -> float:
     return max((value for value in values if not math.isnan(value)), default=-math.inf)
+
+
+class Score:
+    """A seed when the best candidate surely promises ``ratio`` times what the network does itself.
+
+    A promise is what one step takes off the loss: of the candidate's output weights, against all
+    that the network trains. After Mitchell et al. 2023, "Self-Expanding Neural Networks",
+    https://arxiv.org/abs/2307.04526, which grows where the score of the grown network exceeds that
+    of the present one by a factor, and by enough.
+
+    Args:
+        ratio: above 0; of the seed's promise minus its standard error, over the network's plus its
+            own.
+        least: that the seed surely promises, in nats.
+        batches: of training data for each probe: one half chooses steps, the other judges them.
+        every, start, stop: ticks at which the network is probed, as ``Periodic`` has them.
+
+    Raises:
+        ValueError: a number that makes no sense; names it.
+    """
+
+    def __init__(
+        self,
+        *,
+        ratio: float = 3.0,
+        least: float = 0.01,
+        batches: int = 8,
+        every: int = 5,
+        start: int = 2,
+        stop: int | None = None,
+    ) -> None:
+        if not ratio > 0:
+            raise ValueError(f"a ratio of promises is above 0, not {ratio}")
+        if not least >= 0:
+            raise ValueError(f"the least promise is at least 0 nats, not {least}")
+        if batches < 4:
+            raise ValueError(f"a promise takes at least 4 batches, not {batches}")
+        self.ask = Ask(batches, ratio, least)
+        self.period = Periodic(every=every, start=start, stop=stop)
+
+    def asks(self, seen: Observation) -> Ask | None:
+        """At the ticks of the period."""
+        return self.ask if self.period.on(seen.tick) else None
+
+    def due(self, seen: Observation) -> Due | None:
+        """Where this tick's probe has found enough."""
+        found = seen.probed
+        if found is None or found.tick != seen.tick or not found.enough:
+            return None
+        return Due(str(found))
 
 
 class Replay:

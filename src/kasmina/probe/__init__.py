@@ -6,25 +6,20 @@ the loss by the features at the slot, and phi is what the newborn's body makes o
 G are captured at all empty slots in one pass; each newborn is then pulled back alone.
 """
 
-import copy
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from kasmina.flops import countable, counter, few
 from kasmina.graft import Grafted
 from kasmina.probe.candidate import Candidate
-from kasmina.probe.capture import LossOf, capture, plain
+from kasmina.probe.capture import LossOf
 from kasmina.probe.evidence import Criterion, Evidence
 from kasmina.probe.jackknife import summary
+from kasmina.probe.measure import measure
 from kasmina.recipe import Recipe
-from kasmina.rng import derive, undisturbed
-from kasmina.stage import Stage
 
 __all__ = ["Criterion", "Evidence", "Probe", "Score", "pooled", "probe"]
 
@@ -110,106 +105,22 @@ def probe(
         ValueError: fewer than two micro-batches in all, a blueprint that is not the identity at
             birth, or a network of which this rank holds a share.
     """
-    if micro_batches < 1:
-        raise ValueError(f"micro_batches is at least 1, not {micro_batches}")
-    if model.twin is not None:
-        raise ValueError("a probe needs the whole network on one rank: not with trainer=fsdp2")
-    device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    with torch.inference_mode(False), torch.enable_grad(), undisturbed(device), _eager(model):
-        _reseed(device, derive("probe", run_seed))
-        candidates = [
-            Candidate(
-                model,
-                slot,
-                blueprint=blueprint,
-                name=name,
-                operator=operator,
-                run_seed=run_seed,
-                curved=criterion.reads == "curvature",
-            )
-            for slot in model.at(Stage.DORMANT)
-            for name, blueprint in blueprints.items()
-            if slot.site.kind in blueprint.locate().kinds
-        ]
-        flops, samples = 0.0, 0
-        if candidates and criterion.reads != "nothing":
-            flops, samples = _measure(model, candidates, batches, loss_of, micro_batches)
-        scores = [_judged(candidate, criterion) for candidate in candidates]
-    return Probe(sorted(scores, key=_rank), flops, samples)
+    seen = measure(
+        model,
+        batches,
+        loss_of,
+        blueprints=blueprints,
+        operator=operator,
+        run_seed=run_seed,
+        reads=criterion.reads,
+        micro_batches=micro_batches,
+    )
+    scores = [_judged(candidate, criterion) for candidate in seen.candidates]
+    return Probe(sorted(scores, key=_rank), seen.flops, seen.samples)
 
 
 def _rank(score: Score) -> tuple[bool, float]:
     return math.isnan(score.value), -score.value  # of a loss that is not finite: last
-
-
-def _eager(model: Grafted) -> AbstractContextManager[Any]:
-    """A compiled graph knows nothing of the taps; only a model that is compiled needs this."""
-    if model.compile_seed is None:
-        return nullcontext()
-    return torch.compiler.set_stance("force_eager")
-
-
-def _reseed(device: torch.device, seed: int) -> None:
-    # torch.manual_seed would set the generators of all accelerators, of which one is put back
-    torch.default_generator.manual_seed(seed)
-    if device.type == "cuda":
-        with torch.cuda.device(device):
-            torch.cuda.manual_seed(seed)
-
-
-def _measure(
-    model: Grafted,
-    candidates: Sequence[Candidate],
-    batches: Iterable[tuple[Any, Tensor]],
-    loss_of: LossOf,
-    micro_batches: int,
-) -> tuple[float, int]:
-    """Let every candidate see every batch; FLOPs and samples."""
-    a_sample, samples = None, 0
-    for batch in batches:
-        inputs, targets = plain(batch[0]), plain(batch[1])
-        if a_sample is None:
-            a_sample = _flops_a_sample(model, candidates, inputs, targets, loss_of)
-        _pass(model, candidates, inputs, targets, loss_of, micro_batches)
-        samples += len(targets)
-    if a_sample is None:
-        raise ValueError("a probe needs at least one batch, and none came")
-    if len(candidates[0].sizes) < 2:
-        raise ValueError(
-            "the error of a score is taken over at least 2 micro-batches, and 1 came; more "
-            "samples, batches or micro_batches make more"
-        )
-    return a_sample * samples, samples
-
-
-def _pass(
-    model: Grafted,
-    candidates: Sequence[Candidate],
-    inputs: Any,
-    targets: Tensor,
-    loss_of: LossOf,
-    micro_batches: int,
-) -> None:
-    passing = capture(model, model.at(Stage.DORMANT), inputs, targets, loss_of)
-    for candidate in candidates:
-        candidate.see(*passing[candidate.site.name], micro_batches)
-
-
-def _flops_a_sample(
-    model: Grafted,
-    candidates: Sequence[Candidate],
-    inputs: Any,
-    targets: Tensor,
-    loss_of: LossOf,
-) -> float:
-    """Counted on copies with few samples; solving for eigenvalues and the like is left out."""
-    twin, newborns = copy.deepcopy((model, list(candidates)))
-    for module in (twin, *(each.seed for each in newborns)):
-        countable(module)
-    asked = few(targets)
-    with undisturbed(asked.device), counter() as counted:
-        _pass(twin, newborns, few(inputs), asked, loss_of, 1)
-    return counted.get_total_flops() / len(asked)
 
 
 def _judged(candidate: Candidate, criterion: Criterion) -> Score:

@@ -48,14 +48,14 @@ class Candidate:
         seed = newborn(slot, blueprint=blueprint, operator=operator, run_seed=run_seed)
         self.seed = like_host(seed, model.host).train(slot.training)
         self.alpha = torch.ones_like(slot.alpha)
-        self.weights = output_weights(self.seed, self.alpha, self._noise())
+        self.weights = output_weights(self.seed, self.alpha, self.noise())
         for parameter_name, parameter in self.seed.named_parameters():
             parameter.requires_grad_(parameter_name in self.weights)
         self.gradients: dict[str, list[Tensor]] = {each: [] for each in self.weights}
         self.sizes: list[int] = []
         self.factors = {path: _Factors(layer) for path, layer in self._linear_layers() if curved}
 
-    def _noise(self) -> Tensor:
+    def noise(self) -> Tensor:
         """Two samples of features, the same at every call and without a global random number."""
         generator = torch.Generator().manual_seed(0)
         h = torch.randn((2, *self.site.shape), generator=generator)
@@ -87,6 +87,11 @@ class Candidate:
             )
         for factors, grad in zip(self.factors.values(), grads[len(wanted) :], strict=True):
             factors.asked = grad
+
+    def mean_gradients(self) -> dict[str, Tensor]:
+        """Of the output weights, over all samples."""
+        sizes = torch.tensor(self.sizes)
+        return {n: estimates(torch.stack(each), sizes)[0] for n, each in self.gradients.items()}
 
     def evidence(self) -> Evidence:
         """Everything that was seen, for a criterion; no layers where nothing was to be seen."""

@@ -17,12 +17,18 @@ Passing = tuple[Tensor, Tensor]
 
 
 def capture(
-    model: Grafted, slots: Sequence[SeedSlot], inputs: Any, targets: Tensor, loss_of: LossOf
-) -> dict[str, Passing]:
-    """One forward and one backward; features and gradients by site.
+    model: Grafted,
+    slots: Sequence[SeedSlot],
+    inputs: Any,
+    targets: Tensor,
+    loss_of: LossOf,
+    *,
+    weights: Sequence[Tensor] = (),
+) -> tuple[dict[str, Passing], list[Tensor]]:
+    """One forward and one backward; features and gradients by site, and gradients of ``weights``.
 
-    The backward asks for the gradients of these features alone, so nothing is added to ``grad`` of
-    a parameter, and none is computed; buffers are copies.
+    The backward asks for these gradients alone, so nothing is added to ``grad`` of a parameter;
+    buffers are copies.
     """
     seen: dict[str, Tensor] = {}
 
@@ -33,19 +39,28 @@ def capture(
         return h.clone()  # the host may write into what it goes on with
 
     handles = [slot.register_forward_hook(tap) for slot in slots]
-    penalties = [(slot, slot.penalty) for slot in model]
-    copies = {f"model.{name}": buffer.clone() for name, buffer in model.named_buffers()}
     try:
-        outputs = torch.func.functional_call(_Call(model), copies, (inputs,))
+        outputs = untouched(model, inputs)
     finally:
         for handle in handles:
             handle.remove()
+    asked = [*seen.values(), *weights]
+    loss = loss_of(outputs, targets)
+    grads = torch.autograd.grad(loss, asked, allow_unused=True, materialize_grads=True)
+    pairs = zip(seen.items(), grads[: len(seen)], strict=True)
+    return {site: (h.detach(), grad) for (site, h), grad in pairs}, list(grads[len(seen) :])
+
+
+def untouched(model: Grafted, inputs: Any, weights: Mapping[str, Tensor] | None = None) -> Any:
+    """What the model returns, with other ``weights`` by name; its buffers stay as they were."""
+    penalties = [(slot, slot.penalty) for slot in model]
+    others = {**dict(model.named_buffers()), **(weights or {})}
+    copies = {f"model.{n}": t if n in (weights or {}) else t.clone() for n, t in others.items()}
+    try:
+        return torch.func.functional_call(_Call(model), copies, (inputs,))
+    finally:
         for slot, penalty in penalties:
             slot.penalty = penalty
-    grads = torch.autograd.grad(
-        loss_of(outputs, targets), list(seen.values()), allow_unused=True, materialize_grads=True
-    )
-    return {site: (h.detach(), grad) for (site, h), grad in zip(seen.items(), grads, strict=True)}
 
 
 class _Call(nn.Module):

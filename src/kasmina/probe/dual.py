@@ -36,6 +36,10 @@ class Dual:
             raise ValueError(unknown("optimizer of the dual criterion", name, NORMS))
         self.norm = NORMS[name]
 
+    def direction(self, gradient: Tensor) -> Tensor:
+        """Of the first step, for a learning rate of 1: the gradient itself, or its sign."""
+        return gradient if self.norm == "l2_squared" else gradient.sign()
+
     def score(self, seen: Evidence) -> Tensor:
         """||g||_2^2 or ||g||_1 over all output weights."""
         flat = [g.double().flatten(1) for layer in seen.layers for g in layer.gradients.values()]

@@ -60,19 +60,18 @@ class _Race:
         self.arena = Arena(model, terms, {candidate.site for candidate in candidates})
         self.all = [Contender(self.arena, terms, candidate) for candidate in candidates]
         self.num_host = sum(p.numel() for p in model.host.parameters())
+        self.rounds = max(1, math.ceil(math.log2(len(candidates))))
         self.still = self._losses("host", Twin(model, terms, None))
 
     def run(self) -> Outcome:
         """Halve until one is left, and compare that one with a twin."""
         entries: dict[Contender, Entry] = {}
-        alive, steps = self.all, self.rules.steps
-        while True:
-            self._train(alive, steps)
+        alive = self.all
+        for number in range(self.rounds):
+            self._train(alive, self.rules.steps * 2**number)
             entries |= self._measure(alive)
-            if len(alive) == 1:
-                break
             ranked = sorted(alive, key=lambda each: -self._so_far(entries[each]))
-            alive, steps = ranked[: math.ceil(len(alive) / 2)], 2 * steps
+            alive = ranked[: math.ceil(len(alive) / 2)]
         (best,) = alive
         weights = best.weights()
         entries[best] = self._judge(best, entries[best])
@@ -81,8 +80,8 @@ class _Race:
 
     def _so_far(self, entry: Entry) -> float:
         """The utility with the rent that is due by now: a big seed has not paid off at once."""
-        rounds = math.ceil(math.log2(len(self.all))) + 1
-        return entry.drop - entry.rent * entry.steps / (self.rules.steps * (2**rounds - 1))
+        due = entry.steps / (self.rules.steps * ((1 << self.rounds) - 1))
+        return entry.trust * entry.drop - entry.rent * due
 
     def _judge(self, best: Contender, entry: Entry) -> Entry:
         """The bound holds for the best of as many as have begun: these samples chose it."""
@@ -99,7 +98,8 @@ class _Race:
         losses = {name: self._losses(("twin look", name), twin) for name, twin in twins.items()}
         gain, error = _mean(losses["without"] - losses["with"])
         chance = (1 - self.rules.confidence) / len(self.all)
-        lower = gain - NormalDist().inv_cdf(1 - chance) * error - entry.rent
+        surely = gain - NormalDist().inv_cdf(1 - chance) * error
+        lower = entry.trust * surely - entry.rent
         return replace(entry, gain=gain, error=error, lower=lower, won=lower > 0)
 
     def _train(self, alive: Sequence[Contender], steps: int) -> None:
@@ -138,6 +138,7 @@ class _Race:
             drop=drop,
             error=error,
             rent=rent,
+            trust=candidate.trust,
         )
 
     def _losses(self, kind: Hashable, network: Twin) -> Tensor:

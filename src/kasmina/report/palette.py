@@ -30,6 +30,7 @@ PART_COLOURS: dict[str, str] = {
     "seeds": "#2c7fb8",
     "incubation": "#a6d9bd",
     "evaluation": "#e9c46a",
+    "probe": "#b9a44c",
     "race": "#c77c9b",
 }
 """Parts of the ledger."""
