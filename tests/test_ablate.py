@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -72,6 +73,10 @@ def test_one_killed_half_way_and_resumed_has_the_runs_of_one_that_was_not(here):
     assert result(large) == result(run(here / "large", *FEW, *static))
     assert result(large)["fossils"] == result(grown)["fossils"] == {"layers.0": "mlp"}
     assert 0.9 * result(grown)["flops"] < result(large)["flops"] <= result(grown)["flops"]
+    before = result(large)
+    shutil.rmtree(large)  # whoever takes a run away wants it anew
+    assert main(["ablate", "mine", *every, "resume=auto", "--no-estimate"]) == 0
+    assert result(large) == before
 
 
 def result(folder: Path) -> dict[str, Any]:

@@ -61,14 +61,21 @@ def test_a_slot_that_has_lost_its_tries_races_no_more(tries: int, births: int) -
 @pytest.mark.parametrize(("tick", "won"), list(product(range(6, 12), [True, False])))
 def test_after_a_race_that_nobody_won_there_is_rest(tick: int, won: bool) -> None:
     raced = (LOSER, WINNER if won else BEST)
-    wanted = controller().wanted(seen(view(), tick=tick, raced=raced))
+    wanted = controller().wanted(seen(view(), tick=tick, raced=raced, lost=int(not won)))
     assert (wanted is None) == (not won and tick <= 5 + 3)
+
+
+@pytest.mark.parametrize(("lost", "tick"), list(product(range(1, 4), range(6, 22))))
+def test_each_lost_race_in_a_row_doubles_the_rest(lost: int, tick: int) -> None:
+    wanted = controller().wanted(seen(view(), tick=tick, raced=(LOSER, BEST), lost=lost))
+    assert (wanted is None) == (tick <= 5 + 3 * [1, 2, 4][lost - 1])
 
 
 @pytest.mark.parametrize(("tick", "won"), list(product(range(6, 12), [True, False])))
 def test_while_a_lost_race_rests_the_timing_is_not_probed_for(tick: int, won: bool) -> None:
     raced = (LOSER, WINNER if won else BEST)
-    asks = controller(timing=Score(every=1)).asks(seen(view(), tick=tick, raced=raced))
+    observed = seen(view(), tick=tick, raced=raced, lost=int(not won))
+    asks = controller(timing=Score(every=1)).asks(observed)
     assert (asks is None) == (not won and tick <= 5 + 3)
 
 

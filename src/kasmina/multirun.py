@@ -141,8 +141,13 @@ class Multirun:
         return {
             number: known[number].value
             for number, overrides in wanted.items()
-            if number in known and _is_done(known[number], overrides)
+            if number in known and self._is_done(known[number], overrides)
         }
+
+    def _is_done(self, job: Job, overrides: list[str]) -> bool:
+        """Whether it need not run; one whose folder was taken away does."""
+        ended = job.state in DONE and job.overrides == jobs.words(overrides)
+        return ended and (self.folder / job.folder).is_dir()
 
     def _run_missing(self, wanted: dict[int, list[str]], board: Board) -> dict[int, float]:
         plans: dict[int, Plan] = {}
@@ -220,10 +225,6 @@ class Multirun:
 
 _RESUME = "resume="
 _CHILD = {"PYTHONUNBUFFERED": "1", JOB_OF: str(os.getpid())}
-
-
-def _is_done(job: Job, overrides: list[str]) -> bool:
-    return job.state in DONE and job.overrides == jobs.words(overrides)
 
 
 def _noted(run: Path) -> list[str] | None:

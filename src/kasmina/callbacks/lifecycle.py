@@ -45,6 +45,7 @@ class Lifecycle(GrowthCallback):
         self.put_back = False
         self.probed: Promised | None = None
         self.raced: tuple[Entry, ...] = ()
+        self.lost = 0
         self.weights: dict[str, Tensor] = {}
         self._sizes: dict[str, dict[str, int]] = {}
 
@@ -83,7 +84,8 @@ class Lifecycle(GrowthCallback):
             return seen
         the(trainer, Ledger).charge(RACE, outcome.flops)
         self.raced, self.weights = outcome.entries, outcome.weights
-        return replace(seen, raced=self.raced)
+        self.lost = 0 if any(entry.won for entry in self.raced) else self.lost + 1
+        return replace(seen, raced=self.raced, lost=self.lost)
 
     def _of_rank_0(
         self, trainer: Trainer, module: GrowingModule, plan: list[Decision]
@@ -130,6 +132,7 @@ class Lifecycle(GrowthCallback):
             history=tuple(self.history),
             slots=tuple(self._view(module, slot) for slot in module.model),
             raced=self.raced,
+            lost=self.lost,
             probed=self.probed,
             fates=the(trainer, Ledger).fates(),
         )
@@ -167,7 +170,8 @@ class Lifecycle(GrowthCallback):
         """The plan that waits, and the metrics so far, as plain values."""
         plan = [{**asdict(d), "event": str(d.event)} for d in self.pending]
         seen = {"history": list(self.history), "metrics": dict(self.metrics)}
-        raced = {"raced": [asdict(entry) for entry in self.raced], "weights": dict(self.weights)}
+        raced = {"raced": [asdict(entry) for entry in self.raced], "lost": self.lost}
+        raced["weights"] = dict(self.weights)
         probed = {"probed": None if self.probed is None else asdict(self.probed)}
         return {"pending": plan, **seen, "put_back": self.put_back, **probed, **raced}
 
@@ -181,6 +185,7 @@ class Lifecycle(GrowthCallback):
             None if probed is None else Promised(**{**probed, "ask": Ask(**probed["ask"])})
         )
         self.raced = tuple(Entry(**entry) for entry in state_dict.get("raced", ()))
+        self.lost = int(state_dict.get("lost", 0))
         self.weights = dict(state_dict.get("weights", {}))
         self.pending = [
             Decision(**{**d, "event": Event(d["event"])}) for d in state_dict["pending"]

@@ -19,7 +19,8 @@ class Rules:
         price_flops: nats of loss that a forward as dear as the host's must bring.
         confidence: of the one-sided bound below which the winner's utility does not lie.
         tries: seeds that a slot may lose; after that its candidates race no more.
-        rest: ticks without a race after one that nobody has won.
+        rest: ticks without a race after one that nobody has won; each one more in a row doubles
+            them.
 
     Raises:
         ValueError: a number that makes no sense; names it.
@@ -33,7 +34,7 @@ class Rules:
     price_parameters: float = 0.005
     price_flops: float = 0.005
     confidence: float = 0.9
-    tries: int = 1
+    tries: int = 2
     rest: int = 5
 
     def __post_init__(self) -> None:

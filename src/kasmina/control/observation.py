@@ -60,6 +60,7 @@ class Observation:
         history: the monitored metric at every tick so far, its sign such that more is better.
         slots: every slot, in the host's order.
         raced: the candidates of the last race, empty before the first.
+        lost: races in a row, up to the last one, that nobody has won.
         probed: what the last probe for a timing has found, None before the first.
         fates: of each blueprint, how many of its seeds were kept and how many were pruned so far.
     """
@@ -72,6 +73,7 @@ class Observation:
     history: tuple[float, ...]
     slots: tuple[SlotView, ...]
     raced: tuple[Entry, ...] = ()
+    lost: int = 0
     probed: Promised | None = None
     fates: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 

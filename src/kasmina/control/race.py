@@ -55,8 +55,9 @@ class Raced(Grower):
         return None if self._rests(seen) else super().asks(seen)
 
     def _rests(self, seen: Observation) -> bool:
-        lost = seen.raced and not any(entry.won for entry in seen.raced)
-        return bool(lost) and seen.tick - seen.raced[0].tick <= self.race.rest
+        if not seen.lost:
+            return False
+        return seen.tick - seen.raced[0].tick <= self.race.rest * 2 ** (seen.lost - 1)
 
     def _germinate(self, seen: Observation) -> list[Decision]:
         won = [entry for entry in seen.raced if entry.won and entry.tick == seen.tick]

@@ -89,12 +89,13 @@ class _Race:
             "with": Twin(self.model, self.terms, best),
             "without": Twin(self.model, self.terms, None),
         }
-        for step in range(best.steps, best.steps + self.rules.twin):
+        for done in range(self.rules.twin):
+            step, left = best.steps + done, 1 - done / self.rules.twin
             self._draw("batch", step)
             batch = self.terms.batch(step)
             for name, twin in twins.items():
                 self._draw("step", step)
-                self.meter.run(("twin", name), batch, twin.step, batch)
+                self.meter.run(("twin", name), batch, twin.step, batch, left)
         losses = {name: self._losses(("twin look", name), twin) for name, twin in twins.items()}
         gain, error = _mean(losses["without"] - losses["with"])
         chance = (1 - self.rules.confidence) / len(self.all)

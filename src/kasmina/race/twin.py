@@ -35,10 +35,20 @@ class Twin:
             seed, optimizer = copy.deepcopy((contender.seed, contender.optimizer))
             self.model.slot(site).seed = seed
             self.optimizers.append(optimizer)
+        self.groups = [group for each in self.optimizers for group in each.param_groups]
+        self.rates = [float(group["lr"]) for group in self.groups]
 
-    def step(self, batch: Batch) -> None:
-        """One optimizer step of the whole network."""
+    def step(self, batch: Batch, left: float = 1.0) -> None:
+        """One optimizer step of the whole network.
+
+        Args:
+            left: share of its learning rates at which the step is made. Rates that fall to 0 bring
+                out what the networks can do: at full rate two of them differ by where the last
+                steps threw them, which no number of samples averages out.
+        """
         self.model.train()
+        for group, rate in zip(self.groups, self.rates, strict=True):
+            group["lr"] = left * rate
         for optimizer in self.optimizers:
             optimizer.zero_grad()
         self.terms.loss(self._outputs(batch), batch[1]).backward()  # type: ignore[no-untyped-call]
