@@ -39,7 +39,14 @@ def test_a_study_runs_again_from_its_command(study: str, tmp_path: Path) -> None
     assert list(tmp_path.glob("*.png"))
 
 
-@pytest.mark.parametrize("study", sorted(path.name for path in STUDIES.iterdir()))
+FOLDERS = {
+    str(path.parent.relative_to(STUDIES))
+    for kind in ("README.md", "*.csv", "*.py")
+    for path in STUDIES.rglob(kind)
+}
+
+
+@pytest.mark.parametrize("study", sorted(FOLDERS))
 def test_a_study_has_a_readme_with_question_command_hardware_and_verdict(study: str) -> None:
     text = (STUDIES / study / "README.md").read_text()
     for part in ("Question.", "Command.", "Hardware and versions.", "Verdict", "results.csv"):

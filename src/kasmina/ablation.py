@@ -84,8 +84,8 @@ class Job:
 
 
 def _needy(text: str, overrides: Sequence[str]) -> bool:
-    """Whether an override needs a run, or chooses the group whose option does."""
-    group = text.partition("=")[0]
+    """Whether an override needs a run, or is of the group whose option does."""
+    group = text.partition("=")[0].partition(".")[0]
     return any(
         _RUN_OF.search(each) and (each == text or each.startswith(f"{group}."))
         for each in overrides

@@ -20,6 +20,7 @@ from kasmina.flops import few, step_cost
 from kasmina.jobs import FINISHED, summary
 from kasmina.recipe import TARGET, build
 
+_LIMIT = "callbacks.budget.flops"
 _NO_GROWTH = {TARGET: "kasmina.control.none.NoGrowth"}
 _WHOLE: Mapping[str, Any] = {
     **{"limit_train_batches": 1.0, "limit_val_batches": 1.0, "val_check_interval": 1.0},
@@ -33,18 +34,22 @@ class Static(ABC):
 
     Args:
         run: that run's folder.
+        compute: FLOPs of this network's training, as a multiple of that run's.
 
     Raises:
-        ValueError: the folder has no finished run.
+        ValueError: the folder has no finished run, or a multiple that pays for nothing.
     """
 
-    def __init__(self, *, run: str) -> None:
+    def __init__(self, *, run: str, compute: float = 1.0) -> None:
+        if not 0 < compute < math.inf:
+            raise ValueError(f"compute is a finite number above 0, not {compute}")
         self.summary = _summary(Path(run))
+        self.compute = compute
 
     @property
     def flops(self) -> float:
-        """That run's training, all of it."""
-        return float(self.summary["flops"])
+        """What this network is trained for: that run's training, all of it, times ``compute``."""
+        return self.compute * float(self.summary["flops"])
 
     @property
     @abstractmethod
@@ -103,7 +108,8 @@ def network(config: DictConfig) -> DictConfig:
 def at_equal_compute(config: DictConfig) -> DictConfig:
     """The config of the baseline's network, trained for as many steps as the FLOPs pay for.
 
-    The steps are rounded down; validation is paid for as well, once an epoch.
+    The steps are rounded down; validation is paid for as well, once an epoch. A limit on FLOPs is
+    the grown run's own, and is multiplied as the FLOPs are.
 
     Raises:
         ValueError: as ``network``, or FLOPs that do not pay for one step.
@@ -112,8 +118,12 @@ def at_equal_compute(config: DictConfig) -> DictConfig:
         return config
     static = network(config)
     plain: Any = OmegaConf.to_container(static, resolve=True)
-    steps, epochs = affordable(plain, _baseline(config).flops)
+    baseline = _baseline(config)
+    steps, epochs = affordable(plain, baseline.flops)
     static.trainer.max_steps, static.trainer.max_epochs = steps, epochs
+    limit = OmegaConf.select(static, _LIMIT)
+    if limit is not None:
+        OmegaConf.update(static, _LIMIT, baseline.compute * limit)
     return static
 
 

@@ -25,6 +25,8 @@ _PACKAGES = {"TensorBoardLogger": "tensorboard"}
 
 def attention_backend(values: Mapping[str, Any]) -> Iterator[str]:
     """An attention backend that cannot train here, where something chosen has attention."""
+    if _no_gpu(values["trainer"]):
+        return  # the trainer's rule says so, once
     precision = str(values["trainer"].get("precision")).partition("-")[0]
     for part in (values["host"], *values["blueprint"].values()):
         if "backend" not in part:
@@ -64,11 +66,16 @@ def device_of(trainer: Mapping[str, Any]) -> str:
     return "mps" if accelerator == "mps" else "cpu"
 
 
+def _no_gpu(trainer: Mapping[str, Any]) -> bool:
+    """Whether one is asked for, and there is none."""
+    return device_of(trainer) == "cuda" and not torch.cuda.is_available()
+
+
 def trainer_options(values: Mapping[str, Any]) -> Iterator[str]:
     """A device, precision or strategy that this machine or Lightning refuses."""
     options = values["trainer"]
     precision, device = str(options.get("precision")), device_of(options)
-    if device == "cuda" and not torch.cuda.is_available():
+    if _no_gpu(options):
         came = options["accelerator"]
         yield f"trainer.accelerator: {came!r} came, and there is no GPU here; possible: cpu, auto"
     elif device == "cpu" and precision in {"16", "16-mixed", "16-true"}:
@@ -109,7 +116,7 @@ def compiler(values: Mapping[str, Any]) -> Iterator[str]:
     possible = torch.compiler.list_backends(exclude_tags=())
     if options["backend"] not in possible:
         yield f"compile.backend: {unknown('backend', options['backend'], possible)}"
-    elif options["backend"] == "inductor":
+    elif options["backend"] == "inductor" and not _no_gpu(values["trainer"]):
         lacks = _toolchain(device_of(values["trainer"]))
         if lacks:
             yield f"compile.backend: inductor needs {lacks}, or choose compile=off"

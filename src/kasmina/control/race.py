@@ -57,7 +57,7 @@ class Raced(Grower):
     def _rests(self, seen: Observation) -> bool:
         if not seen.lost:
             return False
-        return seen.tick - seen.raced[0].tick <= self.race.rest * 2 ** (seen.lost - 1)
+        return seen.tick - seen.raced[0].tick <= self.race.rest << (seen.lost - 1)
 
     def _germinate(self, seen: Observation) -> list[Decision]:
         won = [entry for entry in seen.raced if entry.won and entry.tick == seen.tick]
