@@ -95,6 +95,13 @@ def test_what_needs_a_run_is_left_out_of_a_check_with_the_choice_that_asks_for_i
     }
 
 
+def test_other_options_of_that_choice_are_left_out_as_well():
+    more = ["baseline=static_large", "baseline.run={grown}", "baseline.compute=2", "threads=1"]
+    axes = {"growth": {"grown": "controller=heuristic", "more": more}}
+    (job,) = (job for job in Ablation.of(axes=axes, seeds=[1]).jobs() if job.label == "more")
+    assert job.alone() == ["threads=1", "seed=1"]
+
+
 def test_a_mapping_of_hydras_grammar_is_no_run():
     (job,) = Ablation.of(axes={"a": {"one": "slots.planted={stages.0:se}"}}, seeds=[1]).jobs()
     assert not job.needs

@@ -38,12 +38,17 @@ def summary(folder: Path) -> dict:
     return json.loads((folder / "summary.json").read_text())
 
 
-@pytest.mark.parametrize("kind", ["static_large", "static_small"])
-def test_a_baseline_spends_what_the_grown_run_was_charged_but_for_less_than_an_epoch(
-    grown, kind, tmp_path
+@pytest.mark.parametrize(
+    ("kind", "compute"), [("static_large", 1), ("static_small", 1), ("static_large", 4 / 3)]
+)
+def test_a_baseline_spends_its_multiple_of_what_the_grown_run_was_charged_but_for_part_of_an_epoch(
+    grown, kind, compute, tmp_path
 ):
-    folder = make(tmp_path / kind, *VECTORS, f"baseline={kind}", f"baseline.run={grown}")
-    spent, budget = summary(folder)["flops"], summary(grown)["flops"]
+    charged = summary(grown)["flops"]
+    chosen = (f"baseline={kind}", f"baseline.run={grown}", f"baseline.compute={compute}")
+    limit = f"callbacks.budget.flops={charged}"
+    folder = make(tmp_path / kind, *VECTORS, *chosen, limit)
+    spent, budget = summary(folder)["flops"], compute * charged
     steps = summary(folder)["steps"]
     assert spent <= budget
     assert budget - spent < 1.5 * spent / steps + _last_validation(folder)
@@ -93,6 +98,13 @@ def test_a_folder_without_a_finished_run_is_refused(kind, content, said, tmp_pat
         (tmp_path / "summary.json").write_text(content)
     with pytest.raises(ValueError, match=said):
         kind(run=str(tmp_path))
+
+
+@pytest.mark.parametrize("compute", [0, -1, "nan", "inf"])
+def test_a_multiple_that_pays_for_nothing_or_never_ends_is_refused(grown, compute):
+    chosen = ("baseline=static_large", f"baseline.run={grown}", f"baseline.compute={compute}")
+    with pytest.raises(ValueError, match="compute is a finite number above 0"):
+        network(compose([*VECTORS, *chosen]))
 
 
 @pytest.mark.parametrize("part", ["2", "1", "0.5"])

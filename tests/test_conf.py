@@ -32,11 +32,14 @@ NEEDS = {
 }
 """What an option cannot stand without."""
 
-WITHOUT_FILES = {
+_NO_GPU = ["trainer=cpu", "compile=off"]
+INSTEAD = {
+    "cifar10_airbench": ["data=synthetic", "~data.augment", "data.batch_size=4", *_NO_GPU],
     "cifar10_grow": ["data=synthetic", "~data.subset"],
+    "shakespeare_gpt6x384": ["data=synthetic_tokens", "data.batch_size=2", *_NO_GPU],
     "shakespeare_grow": ["data=synthetic_tokens"],
 }
-"""Experiments on files, and random data of the same kind."""
+"""Experiments on files and on GPUs: random data of the same kind, and small batches on the CPU."""
 
 QUANTITY = re.compile(
     r"\b(max_ticks|ticks|max_epochs|\w+_steps|every|interval|batch_size|(?!vocab|kernel)\w+_size"
@@ -126,9 +129,9 @@ def test_debug_wins_over_an_experiment(name, debug):
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_an_experiment_runs(name, tmp_path):
-    """Two batches of it; where its data is in files, random data of the same kind."""
+    """Two batches of it; random data where its own is in files, and the CPU in place of a GPU."""
     quick = ["debug=fast_dev_run", "callbacks.progress=null"]
-    config = hydra_api.compose([f"experiment={name}", *quick, *WITHOUT_FILES.get(name, [])])
+    config = hydra_api.compose([f"experiment={name}", *quick, *INSTEAD.get(name, [])])
     assert check(config) == []
     config.paths.run_dir = str(tmp_path / "run")
     train(config)

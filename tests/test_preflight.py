@@ -16,15 +16,6 @@ def elsewhere(tmp_path, monkeypatch):
     monkeypatch.delenv("KASMINA_DATA", raising=False)
 
 
-TEXT = [
-    "data=stdlib_text",
-    "host=gpt",
-    "task=language_modelling",
-    "slots=blocks",
-    "blueprint=[mlp]",
-]
-
-
 def compose(*overrides: str):
     return hydra_api.compose(list(overrides))
 
@@ -168,7 +159,7 @@ def test_a_combination_that_cannot_work_is_named(overrides, said):
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-@pytest.mark.parametrize("more", [[], ["compile=default"], TEXT])
+@pytest.mark.parametrize("more", [[], ["compile=default"], [*TEXT, "blueprint=[mlp]"]])
 def test_a_gpu_that_is_not_there_is_named_once_and_alone(more):
     (fault,) = check(compose("trainer=gpu", *more))
     assert fault == (
