@@ -36,7 +36,12 @@ _NO_GPU = ["trainer=cpu", "compile=off"]
 INSTEAD = {
     "cifar10_airbench": ["data=synthetic", "~data.augment", "data.batch_size=4", *_NO_GPU],
     "cifar10_grow": ["data=synthetic", "~data.subset"],
-    "shakespeare_gpt6x384": ["data=synthetic_tokens", "data.batch_size=2", *_NO_GPU],
+    "shakespeare_gpt6x384": [
+        "data=synthetic_tokens",
+        "host.depth=1",
+        "data.batch_size=2",
+        *_NO_GPU,
+    ],
     "shakespeare_grow": ["data=synthetic_tokens"],
 }
 """Experiments on files and on GPUs: random data of the same kind, and small batches on the CPU."""

@@ -186,13 +186,19 @@ def test_a_high_rent_lets_nobody_win_and_the_rent_is_what_the_prices_say() -> No
     assert dear.weights == {}
 
 
-def test_what_a_blueprint_shows_counts_as_far_as_it_is_trusted() -> None:
-    (plain,) = raced(PLAIN[:1]).entries
-    (doubted,) = raced([replace(PLAIN[0], trust=0.25)]).entries
+@pytest.mark.parametrize("gain", [-0.4, 0.0, 0.4])
+def test_a_gain_counts_as_far_as_it_is_trusted_and_a_loss_as_it_is(gain: float) -> None:
+    (entry,) = raced([replace(PLAIN[0], trust=0.25)]).entries
+    assert entry.trust == 0.25
+    counts = 0.25 * gain if gain > 0 else gain
+    assert replace(entry, gain=gain).utility == counts - entry.rent
+
+
+def test_the_bound_of_a_doubted_blueprint_lies_lower() -> None:
+    (plain,), (doubted,) = (raced([replace(PLAIN[0], trust=t)]).entries for t in (1.0, 0.25))
     assert (doubted.gain, doubted.drop, doubted.rent) == (plain.gain, plain.drop, plain.rent)
-    assert doubted.lower == pytest.approx(0.25 * (plain.lower + plain.rent) - plain.rent)
-    assert plain.gain is not None
-    assert doubted.utility == pytest.approx(0.25 * plain.gain - plain.rent)
+    surely = plain.lower + plain.rent
+    assert doubted.lower == min(surely, 0.25 * surely) - plain.rent
 
 
 def helped(lr: float) -> Outcome:

@@ -125,7 +125,11 @@ class Entry:
     @property
     def utility(self) -> float:
         """What the seed brings, as far as it is trusted, minus its rent."""
-        return self.trust * (self.drop if self.gain is None else self.gain) - self.rent
+        return self.believed(self.drop if self.gain is None else self.gain) - self.rent
+
+    def believed(self, nats: float) -> float:
+        """A gain as far as it is trusted; a loss as it is."""
+        return min(nats, self.trust * nats)
 
     def numbers(self) -> dict[str, float]:
         """What a decision rests on."""

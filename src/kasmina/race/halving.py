@@ -81,7 +81,7 @@ class _Race:
     def _so_far(self, entry: Entry) -> float:
         """The utility with the rent that is due by now: a big seed has not paid off at once."""
         due = entry.steps / (self.rules.steps * ((1 << self.rounds) - 1))
-        return entry.trust * entry.drop - entry.rent * due
+        return entry.believed(entry.drop) - entry.rent * due
 
     def _judge(self, best: Contender, entry: Entry) -> Entry:
         """The bound holds for the best of as many as have begun: these samples chose it."""
@@ -100,7 +100,7 @@ class _Race:
         gain, error = _mean(losses["without"] - losses["with"])
         chance = (1 - self.rules.confidence) / len(self.all)
         surely = gain - NormalDist().inv_cdf(1 - chance) * error
-        lower = entry.trust * surely - entry.rent
+        lower = entry.believed(surely) - entry.rent
         return replace(entry, gain=gain, error=error, lower=lower, won=lower > 0)
 
     def _train(self, alive: Sequence[Contender], steps: int) -> None:
