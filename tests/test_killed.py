@@ -13,7 +13,6 @@ from runs import VECTORS, checkpoint, events, rows, run
 
 from kasmina import checkpoints
 
-KILLS = 50
 LIFE = (
     *VECTORS,
     "trainer.max_epochs=60",
@@ -51,10 +50,11 @@ def go_on(folder: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked to save their start")
-def test_fifty_kills_at_random_moments_lose_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("most", [10, pytest.param(50, marks=pytest.mark.long)])
+def test_kills_at_random_moments_lose_nothing(most: int, tmp_path: Path) -> None:
     whole, killed = run(tmp_path / "whole", *LIFE), tmp_path / "killed"
     moments, kills, saved = random.Random(0), 0, 0
-    while kills < KILLS:
+    while kills < most:
         child = start(killed)
         time.sleep(moments.uniform(0.1, 0.9))
         os.kill(child, signal.SIGKILL)

@@ -354,7 +354,9 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize(
+    "name", [OURS[0], *(pytest.param(name, marks=pytest.mark.long) for name in OURS[1:])]
+)
 def test_wandbs_own_agent_runs_every_file_that_ships(
     name: str, server: Server, tmp_path: Path
 ) -> None:
