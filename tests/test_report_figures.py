@@ -7,8 +7,9 @@ import pytest
 from _compared import compared
 from _runs import Move, RunFolder, life
 from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
 
-from kasmina.report import frame
+from kasmina.report import frame, versus
 from kasmina.report.compared import compare
 from kasmina.report.figures import figures_of, figures_of_groups
 from kasmina.report.groups import group
@@ -142,3 +143,15 @@ def test_groups_can_be_compared(tmp_path, ticks, width):
 def test_what_has_no_data_has_no_figure(tmp_path):
     """One configuration: nothing to be paired with, and no axis."""
     assert set(figures_of_groups(compared(tmp_path, {"a": [0.5]}))) == {"tradeoff", "comparison"}
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.001, 0.04, 0.2])
+def test_costs_of_one_budget_do_not_look_apart(spread):
+    axes = Figure().subplots()
+    axes.plot([1e9, (1 + spread) * 1e9], [0.5, 0.6], "o")
+    fitted = axes.get_xlim()
+    assert versus.flop_axis(axes, [1e9, (1 + spread) * 1e9]) == "training compute (GFLOP)"
+    low, high = axes.get_xlim()
+    assert low <= 1e9 <= (1 + spread) * 1e9 <= high
+    wide = (high - low) / high > 0.09
+    assert wide if spread < 0.05 else (low, high) == fitted

@@ -14,6 +14,7 @@ from kasmina.report.groups import Configuration
 from kasmina.report.palette import MUTED, series, stroke
 
 _DECADES = 20.0  # from this ratio on, costs stand on a logarithmic axis
+_EQUAL = 0.05  # costs that differ by less are one budget, and no axis makes them look apart
 _OTHERS: dict[str, Any] = {"color": MUTED, "marker": ".", "markersize": 5, "linestyle": ""}
 _FRONT: dict[str, Any] = {"color": MUTED, "linewidth": 1.3, "linestyle": (0, (5, 2))}
 
@@ -24,7 +25,7 @@ def tradeoff(found: Compared, *, width: float = frame.WIDE) -> Figure:
     figure = frame.new_figure(width, 0.8 + 2.9 * (2 // across))
     by_flops, by_size = figure.subplots(2 // across, across, squeeze=False).ravel()
     _scatter(by_flops, found, scores.flops, found.front_of_flops)
-    label = _flop_axis(by_flops, [scores.flops(run) for run in found.runs])
+    label = flop_axis(by_flops, [scores.flops(run) for run in found.runs])
     frame.tidy(by_flops, x=label, y=found.score.label)
     _scatter(by_size, found, scores.parameters, found.front_of_parameters)
     _count_axis(by_size, [scores.parameters(run) for run in found.runs])
@@ -98,8 +99,12 @@ def _is_wide(values: Sequence[float]) -> bool:
     return min(values) > 0 and max(values) > _DECADES * min(values)
 
 
-def _flop_axis(axes: Axes, values: Sequence[float]) -> str:
+def flop_axis(axes: Axes, values: Sequence[float]) -> str:
+    """As ``frame.flop_axis``, logarithmic over decades, and wide where all costs are one budget."""
     if not _is_wide(values):
+        low, high = min(values), max(values)
+        if high - low < _EQUAL * high:
+            axes.set_xlim((1 - _EQUAL) * high, (1 + _EQUAL) * high)
         return frame.flop_axis(axes, values)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: units.flops(x)))
