@@ -54,7 +54,10 @@ LAYOUT = torch.contiguous_format
 
 @pytest.mark.parametrize(
     "network",
-    [convnet(quick=True, device="cpu", layout=LAYOUT), gpt(quick=True, device="cpu")],
+    [
+        convnet(quick=True, device="cpu", layout=LAYOUT),
+        pytest.param(gpt(quick=True, device="cpu"), marks=pytest.mark.long),
+    ],
     ids=["convnet", "gpt"],
 )
 def test_empty_slots_and_fossilized_seeds_allocate_nothing_of_their_own(network: object) -> None:

@@ -50,7 +50,7 @@ def go_on(folder: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked to save their start")
-@pytest.mark.parametrize("most", [10, pytest.param(50, marks=pytest.mark.long)])
+@pytest.mark.parametrize("most", [6, pytest.param(50, marks=pytest.mark.long)])
 def test_kills_at_random_moments_lose_nothing(most: int, tmp_path: Path) -> None:
     whole, killed = run(tmp_path / "whole", *LIFE), tmp_path / "killed"
     moments, kills, saved = random.Random(0), 0, 0

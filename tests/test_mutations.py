@@ -223,7 +223,7 @@ def untouched() -> Iterator[None]:
 @pytest.mark.parametrize(
     "shard",
     [
-        shard if shard < 2 else pytest.param(shard, marks=pytest.mark.long)
+        shard if shard < 1 else pytest.param(shard, marks=pytest.mark.long)
         for shard in range(SHARDS)
     ],
 )

@@ -166,6 +166,7 @@ def kill(process: subprocess.Popen[str]) -> None:
     process.communicate()
 
 
+@pytest.mark.long
 def test_a_multirun_that_is_killed_twice_ends_as_one_that_is_not(tmp_path):
     asked = ("-m", "resume=auto", "seed=1,2,3", "trainer.max_epochs=3", "hydra.launcher.jobs=1")
     first = begin(*asked, HOLD="1:1")

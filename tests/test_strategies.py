@@ -60,11 +60,12 @@ COMPILED = ("compile=default", "compile.backend=aot_eager")
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     "how",
     [
         COMPILED,
-        pytest.param((*COMPILED, "compile.scope=whole"), marks=pytest.mark.long),
+        (*COMPILED, "compile.scope=whole"),
     ],  # eager ranks: test_distributed
     ids=["blocks", "whole"],
 )
