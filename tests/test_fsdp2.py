@@ -22,6 +22,7 @@ REFUSED = {
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_seeds_are_shared_out_from_birth_and_the_run_is_that_of_one_process(
     tmp_path: Path,
 ) -> None:

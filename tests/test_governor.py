@@ -285,6 +285,7 @@ class BadLuck(Spoil):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_bad_batch_on_one_rank_puts_all_ranks_back_together(tmp_path: Path) -> None:
     overrides = [
         *WRITTEN,

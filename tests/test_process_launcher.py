@@ -116,6 +116,7 @@ def multirun() -> Path:
     return folder
 
 
+@pytest.mark.long
 def test_both_ranks_of_every_job_of_a_sweeper_have_the_same_values_and_one_folder():
     Path("hydra_plugins").mkdir()
     Path("hydra_plugins/climber.py").write_text(SWEEPER)

@@ -63,6 +63,7 @@ def page(tmp_path_factory):
     return write_report([folder]).read_text()
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not BROWSER, reason="no Chromium is installed")
 def test_the_plots_are_there_at_every_width_on_light_and_dark_ground(page, tmp_path):
     frames = "".join(frame(page, width, it) for it in SCHEMES for width in WIDTHS)

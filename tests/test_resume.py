@@ -406,6 +406,7 @@ def on_two_ranks(place: Path, *options: str, code: int = 0) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_two_ranks_of_which_one_is_told_to_stop_go_on_exactly_and_one_goes_on(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
