@@ -1,8 +1,9 @@
 """Asks the controller, and applies what it decides."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from lightning import LightningModule, Trainer
 from torch import Tensor
@@ -25,6 +26,9 @@ from kasmina.suggest import unknown
 from kasmina.surgery import Change
 
 log = logging.getLogger(__name__)
+
+W = TypeVar("W")
+R = TypeVar("R")
 
 
 class Lifecycle(GrowthCallback):
@@ -65,8 +69,7 @@ class Lifecycle(GrowthCallback):
         if not isinstance(self.controller, Prober):
             return seen
         ask = self.controller.asks(seen) if trainer.is_global_zero else None
-        mine = None if ask is None else hold_probe(trainer, module, ask, seen.tick)
-        outcome = trainer.strategy.broadcast(mine, src=0)
+        outcome = _on_rank_0(trainer, module, ask, seen.tick, hold_probe)
         if outcome is None:
             return seen
         self.probed, flops = outcome
@@ -78,8 +81,7 @@ class Lifecycle(GrowthCallback):
         if not isinstance(self.controller, Racer):
             return seen
         wanted = self.controller.wanted(seen) if trainer.is_global_zero else None
-        mine = None if wanted is None else hold_race(trainer, module, wanted, seen.tick)
-        outcome = trainer.strategy.broadcast(mine, src=0)
+        outcome = _on_rank_0(trainer, module, wanted, seen.tick, hold_race)
         if outcome is None:
             return seen
         the(trainer, Ledger).charge(RACE, outcome.flops)
@@ -223,3 +225,16 @@ def check_plan(plan: list[Decision], seen: Observation) -> None:
         if decision.event is Event.GERMINATE and decision.blueprint not in sizes:
             what = f"blueprint for slot {decision.site!r}"
             raise ValueError(unknown(what, str(decision.blueprint), sizes))
+
+
+def _on_rank_0(
+    trainer: Trainer,
+    module: GrowingModule,
+    wanted: W | None,
+    tick: int,
+    hold: Callable[[Trainer, GrowingModule, W, int], R],
+) -> R | None:
+    """What came of it, on all ranks; None where nothing is wanted."""
+    mine = None if wanted is None else hold(trainer, module, wanted, tick)
+    outcome: R | None = trainer.strategy.broadcast(mine, src=0)
+    return outcome
