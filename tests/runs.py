@@ -3,6 +3,7 @@
 import csv
 import json
 import logging
+import shutil
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
@@ -199,3 +200,14 @@ class Diary(GrowthCallback):
         assert isinstance(pl_module, GrowingModule)
         self.batches += 1
         self.alphas.append([slot.exact_alpha for slot in pl_module.model])
+
+
+class Keep(Callback):
+    """Keeps every ``last.ckpt`` that is written at the end of an epoch."""
+
+    def __init__(self, folder: Path) -> None:
+        self.last = folder / "checkpoints" / "last.ckpt"
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self.last.is_file():
+            shutil.copy(self.last, self.last.parent / f"epoch{trainer.current_epoch}.ckpt")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from lightning import Callback, LightningModule, Trainer
-from runs import IMAGES, VECTORS, checkpoint, events, fit, load, moves, rows, run, same
+from runs import IMAGES, VECTORS, Keep, checkpoint, events, fit, load, moves, rows, run, same
 
 from kasmina.lit import GrowingModule
 
@@ -51,17 +51,6 @@ def test_a_run_that_is_probed_and_never_grows_is_the_run_without_growth_bit_for_
     bills = [load(tmp_path / name, "ledger.json")["flops"] for name in ("score", "none")]
     assert bills[0]["probe"] > 0 == bills[1]["probe"]
     assert bills[0]["total"] - bills[0]["probe"] == pytest.approx(bills[1]["total"], rel=1e-12)
-
-
-class Keep(Callback):
-    """Keeps every ``last.ckpt`` that is written at the end of an epoch."""
-
-    def __init__(self, folder: Path) -> None:
-        self.last = folder / "checkpoints" / "last.ckpt"
-
-    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self.last.is_file():
-            shutil.copy(self.last, self.last.parent / f"epoch{trainer.current_epoch}.ckpt")
 
 
 def test_a_run_grows_where_enough_is_promised_and_a_resumed_one_alike(tmp_path: Path) -> None:

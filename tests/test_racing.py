@@ -8,7 +8,20 @@ from typing import Any
 import pytest
 import torch
 from lightning import Callback, LightningModule, Trainer
-from runs import IMAGES, TOKENS, VECTORS, checkpoint, events, fit, load, moves, rows, run, same
+from runs import (
+    IMAGES,
+    TOKENS,
+    VECTORS,
+    Keep,
+    checkpoint,
+    events,
+    fit,
+    load,
+    moves,
+    rows,
+    run,
+    same,
+)
 
 from kasmina.callbacks.base import GrowthCallback, the
 from kasmina.callbacks.lifecycle import Lifecycle
@@ -87,17 +100,6 @@ def test_a_run_whose_races_nobody_wins_is_the_run_without_growth_bit_for_bit(
 
 
 PARTS = {"host", "seeds", "incubation", "evaluation", "race"}
-
-
-class Keep(Callback):
-    """Keeps every ``last.ckpt`` that is written at the end of an epoch."""
-
-    def __init__(self, folder: Path) -> None:
-        self.last = folder / "checkpoints" / "last.ckpt"
-
-    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self.last.is_file():
-            shutil.copy(self.last, self.last.parent / f"epoch{trainer.current_epoch}.ckpt")
 
 
 @pytest.fixture(scope="module")
