@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -18,6 +18,7 @@ from kasmina.race import Outcome, Terms, race
 from kasmina.race.arena import Arena
 from kasmina.race.contender import Contender
 from kasmina.race.prefix import Prefix
+from kasmina.race.slowed import slowed
 from kasmina.recipe import Recipe
 from kasmina.stage import Stage
 
@@ -163,6 +164,38 @@ def test_the_better_half_goes_on_for_twice_as_long(count: int) -> None:
     assert [e.gain is not None for e in entries].count(True) == 1
 
 
+class Noted(torch.optim.SGD):
+    """Notes the learning rate of every step."""
+
+    steps: ClassVar[list[float]] = []
+
+    def step(self, closure: Any = None) -> None:
+        self.steps.append(self.param_groups[0]["lr"])
+        super().step(closure)
+
+
+@pytest.mark.parametrize("rate", [0.3, 1.0])
+def test_the_rate_falls_to_0_in_each_round_and_is_whole_again_for_the_twins(rate: float) -> None:
+    Noted.steps.clear()
+    noted = terms(optimizer=lambda weights: Noted(weights, lr=0.5))
+    race(network(), PLAIN[:1], rules=replace(RULES, steps=4, twin=2, rate=rate), terms=noted)
+    begin = 0.5 * rate
+    behind = [begin, 0.75 * begin, 0.5 * begin, 0.25 * begin]
+    assert Noted.steps == pytest.approx([*behind, 0.5, 0.25])
+
+
+def test_what_is_slowed_is_what_it_was_afterwards_also_when_a_step_fails() -> None:
+    weights = [nn.Parameter(torch.ones(1)), nn.Parameter(torch.ones(1))]
+    optimizer = torch.optim.SGD([{"params": weights[:1], "lr": 0.3}, {"params": weights[1:]}])
+    before = [group["lr"] for group in optimizer.param_groups]
+    with slowed(optimizer, 0.5):
+        assert [group["lr"] for group in optimizer.param_groups] == [0.15, before[1] / 2]
+    assert [group["lr"] for group in optimizer.param_groups] == before
+    with pytest.raises(ZeroDivisionError), slowed(optimizer, 0.5):
+        optimizer.step(lambda: 1 / 0)
+    assert [group["lr"] for group in optimizer.param_groups] == before
+
+
 def test_a_seed_that_puts_out_inf_comes_last_and_takes_nobody_with_it() -> None:
     entries = {(e.site, e.blueprint): e for e in raced(ALL[:3]).entries}
     assert entries["blocks.0", "inf"].utility == -float("inf")
@@ -253,6 +286,8 @@ def test_the_bill_is_what_torch_counts() -> None:
         ({"steps": 0}, r"race\.steps is at least 1, not 0"),
         ({"price_flops": -1.0}, r"race\.price_flops is at least 0, not -1"),
         ({"confidence": 1.0}, r"race\.confidence lies between 0 and 1, not 1"),
+        ({"rate": 0.0}, r"race\.rate lies above 0 and is at most 1, not 0"),
+        ({"share": 1.5}, r"race\.share lies above 0 and is at most 1, not 1\.5"),
         ({"shortlist": 1}, r"race\.shortlist needs a race\.criterion"),
     ],
 )

@@ -9,6 +9,9 @@ from views import SIZES, seen, told, view
 
 from kasmina.callbacks.lifecycle import check_plan
 from kasmina.control import Candidate, Entry, Pace, Periodic, Raced, Racer, Rules, Score
+from kasmina.control.entry import Lost
+from kasmina.control.observation import Bill
+from kasmina.control.race import losses
 from kasmina.stage import ALIVE, Event, Stage
 
 LOSER = Entry(
@@ -58,25 +61,47 @@ def test_a_slot_that_has_lost_its_tries_races_no_more(tries: int, births: int) -
     assert (racer.wanted(seen(view("a", births=births))) is None) == (births >= tries)
 
 
-@pytest.mark.parametrize(("tick", "won"), list(product(range(6, 12), [True, False])))
-def test_after_a_race_that_nobody_won_there_is_rest(tick: int, won: bool) -> None:
-    raced = (LOSER, WINNER if won else BEST)
-    wanted = controller().wanted(seen(view(), tick=tick, raced=raced, lost=int(not won)))
-    assert (wanted is None) == (not won and tick <= 5 + 3)
+@pytest.mark.parametrize(("count", "tick"), list(product(range(1, 4), range(6, 22))))
+def test_a_slot_that_lost_rests_the_longer_the_more_it_lost_in_a_row(count: int, tick: int) -> None:
+    observed = seen(view("a"), view("b"), tick=tick, lost={"a": Lost(count, tick=5)})
+    wanted = controller().wanted(observed)
+    assert wanted is not None
+    rests = tick <= 5 + 3 * [1, 2, 4][count - 1]
+    assert {each.site for each in wanted.candidates} == ({"b"} if rests else {"a", "b"})
 
 
-@pytest.mark.parametrize(("lost", "tick"), list(product(range(1, 4), range(6, 22))))
-def test_each_lost_race_in_a_row_doubles_the_rest(lost: int, tick: int) -> None:
-    wanted = controller().wanted(seen(view(), tick=tick, raced=(LOSER, BEST), lost=lost))
-    assert (wanted is None) == (tick <= 5 + 3 * [1, 2, 4][lost - 1])
+@pytest.mark.parametrize("tick", range(6, 12))
+def test_while_all_slots_rest_there_is_no_race_and_no_probe_for_one(tick: int) -> None:
+    observed = seen(view("a"), tick=tick, lost={"a": Lost(1, tick=5)})
+    racer = controller(timing=Score(every=1))
+    assert (racer.asks(observed) is None) == (tick <= 5 + 3)
+    assert (controller().wanted(observed) is None) == (tick <= 5 + 3)
 
 
-@pytest.mark.parametrize(("tick", "won"), list(product(range(6, 12), [True, False])))
-def test_while_a_lost_race_rests_the_timing_is_not_probed_for(tick: int, won: bool) -> None:
-    raced = (LOSER, WINNER if won else BEST)
-    observed = seen(view(), tick=tick, raced=raced, lost=int(not won))
-    asks = controller(timing=Score(every=1)).asks(observed)
-    assert (asks is None) == (not won and tick <= 5 + 3)
+def test_a_lost_race_counts_for_each_slot_in_it_and_a_winner_ends_all_rest() -> None:
+    lost = {"b": Lost(2, tick=1), "c": Lost(1, tick=3)}
+    expected = {"a": Lost(1, tick=5), "b": Lost(3, tick=5), "c": Lost(1, tick=3)}
+    assert losses(lost, (LOSER, BEST)) == expected
+    assert losses(lost, (LOSER, WINNER)) == {}
+
+
+@pytest.mark.parametrize(
+    ("bill", "may"),
+    [
+        (Bill(), True),
+        (Bill(races=9.0, last=9.0, whole=None), True),
+        (Bill(whole=100.0), True),
+        (Bill(races=10.0, last=10.0, whole=100.0), True),
+        (Bill(races=15.0, last=5.0, whole=100.0), True),
+        (Bill(races=15.0, last=5.5, whole=100.0), False),
+        (Bill(races=15.0, last=5.5, whole=110.0), True),
+    ],
+)
+def test_no_race_is_held_that_would_go_beyond_their_share(bill: Bill, may: bool) -> None:
+    racer = controller(race=Rules(share=0.2), timing=Score(every=1))
+    observed = replace(seen(view()), bill=bill)
+    assert (racer.asks(observed) is not None) == may
+    assert (controller(race=Rules(share=0.2)).wanted(observed) is not None) == may
 
 
 @pytest.mark.parametrize(("kept", "pruned"), list(product(range(4), range(4))))

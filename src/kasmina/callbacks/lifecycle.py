@@ -8,16 +8,17 @@ from typing import Any, TypeVar
 from lightning import LightningModule, Trainer
 from torch import Tensor
 
-from kasmina.callbacks.base import GrowthCallback, announce, change, the
+from kasmina.callbacks.base import GrowthCallback, announce, change, of_type, the
+from kasmina.callbacks.budget import Budget
 from kasmina.callbacks.ledger import Ledger
 from kasmina.callbacks.promising import PROBE, hold_probe, promise_line
 from kasmina.callbacks.racing import RACE, hold_race, line
 from kasmina.callbacks.ticker import Ticker
 from kasmina.control.base import Controller, Prober
-from kasmina.control.entry import Entry
-from kasmina.control.observation import Decision, Observation, SlotView
+from kasmina.control.entry import Entry, Lost
+from kasmina.control.observation import Bill, Decision, Observation, SlotView
 from kasmina.control.promise import Ask, Promised
-from kasmina.control.race import Racer
+from kasmina.control.race import Racer, losses
 from kasmina.lit import GrowingModule
 from kasmina.nursery import sizes
 from kasmina.slot import SeedSlot
@@ -49,7 +50,8 @@ class Lifecycle(GrowthCallback):
         self.put_back = False
         self.probed: Promised | None = None
         self.raced: tuple[Entry, ...] = ()
-        self.lost = 0
+        self.lost: dict[str, Lost] = {}
+        self.race_flops = 0.0
         self.weights: dict[str, Tensor] = {}
         self._sizes: dict[str, dict[str, int]] = {}
 
@@ -85,8 +87,9 @@ class Lifecycle(GrowthCallback):
         if outcome is None:
             return seen
         the(trainer, Ledger).charge(RACE, outcome.flops)
+        self.race_flops = outcome.flops
         self.raced, self.weights = outcome.entries, outcome.weights
-        self.lost = 0 if any(entry.won for entry in self.raced) else self.lost + 1
+        self.lost = losses(self.lost, self.raced)
         return replace(seen, raced=self.raced, lost=self.lost)
 
     def _of_rank_0(
@@ -125,9 +128,10 @@ class Lifecycle(GrowthCallback):
         monitored = self.metrics.get(f"val/{module.task.monitor}")
         if monitored is not None:
             self.history.append(module.task.sign * monitored)
+        ticks = the(trainer, Ticker).ticks(trainer)
         return Observation(
             tick=tick,
-            ticks=the(trainer, Ticker).ticks(trainer),
+            ticks=ticks,
             epoch=trainer.current_epoch,
             step=trainer.global_step,
             metrics=dict(self.metrics),
@@ -137,7 +141,13 @@ class Lifecycle(GrowthCallback):
             lost=self.lost,
             probed=self.probed,
             fates=the(trainer, Ledger).fates(),
+            bill=self._bill(trainer, tick, ticks),
         )
+
+    def _bill(self, trainer: Trainer, tick: int, ticks: int | None) -> Bill:
+        budget = next(iter(of_type(trainer, Budget)), None)
+        whole = None if budget is None else budget.whole(trainer, tick, ticks)
+        return Bill(the(trainer, Ledger).flops[RACE], self.race_flops, whole)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep the numbers: the trainer of a resumed run has forgotten them."""
@@ -172,8 +182,12 @@ class Lifecycle(GrowthCallback):
         """The plan that waits, and the metrics so far, as plain values."""
         plan = [{**asdict(d), "event": str(d.event)} for d in self.pending]
         seen = {"history": list(self.history), "metrics": dict(self.metrics)}
-        raced = {"raced": [asdict(entry) for entry in self.raced], "lost": self.lost}
-        raced["weights"] = dict(self.weights)
+        raced = {
+            "raced": [asdict(entry) for entry in self.raced],
+            "lost": {site: asdict(lost) for site, lost in self.lost.items()},
+            "weights": dict(self.weights),
+            "race_flops": self.race_flops,
+        }
         probed = {"probed": None if self.probed is None else asdict(self.probed)}
         return {"pending": plan, **seen, "put_back": self.put_back, **probed, **raced}
 
@@ -187,7 +201,8 @@ class Lifecycle(GrowthCallback):
             None if probed is None else Promised(**{**probed, "ask": Ask(**probed["ask"])})
         )
         self.raced = tuple(Entry(**entry) for entry in state_dict.get("raced", ()))
-        self.lost = int(state_dict.get("lost", 0))
+        self.lost = {site: Lost(**lost) for site, lost in state_dict.get("lost", {}).items()}
+        self.race_flops = float(state_dict.get("race_flops", 0.0))
         self.weights = dict(state_dict.get("weights", {}))
         self.pending = [
             Decision(**{**d, "event": Event(d["event"])}) for d in state_dict["pending"]

@@ -12,6 +12,8 @@ class Rules:
         shortlist: slots whose candidates race, those of the best probe; None races all.
         criterion: a ``kasmina.probe.Criterion``, for the shortlist.
         steps: optimizer steps of the first round; each round after it doubles them.
+        rate: share of a seed's learning rate at which each round begins; it falls to 0 within the
+            round. At full rate a large seed behind a still host is thrown about, and comes last.
         twin: optimizer steps that the network then trains for with the best seed, and its twin
             without one: what the host would have learned anyway is no merit of a seed.
         held_out: training samples that judge, where ``data.race_size`` keeps none apart.
@@ -19,8 +21,10 @@ class Rules:
         price_flops: nats of loss that a forward as dear as the host's must bring.
         confidence: of the one-sided bound below which the winner's utility does not lie.
         tries: seeds that a slot may lose; after that its candidates race no more.
-        rest: ticks without a race after one that nobody has won; each one more in a row doubles
-            them.
+        rest: ticks that a slot takes no part after a race that nobody has won; each one more in a
+            row doubles them, and a winner anywhere ends them.
+        share: of the FLOPs that the whole training is foreseen to cost, the most that races take:
+            none is held that would go beyond if it cost what the last one did.
 
     Raises:
         ValueError: a number that makes no sense; names it.
@@ -29,6 +33,7 @@ class Rules:
     shortlist: int | None = None
     criterion: object | None = None
     steps: int = 5
+    rate: float = 0.3
     twin: int = 30
     held_out: int = 512
     price_parameters: float = 0.005
@@ -36,6 +41,7 @@ class Rules:
     confidence: float = 0.9
     tries: int = 2
     rest: int = 5
+    share: float = 0.15
 
     def __post_init__(self) -> None:
         least = {"shortlist": 1, "steps": 1, "twin": 1, "held_out": 2, "tries": 1, "rest": 0}
@@ -48,6 +54,11 @@ class Rules:
             raise ValueError("race.shortlist needs a race.criterion that scores the slots")
         if not 0 < self.confidence < 1:
             raise ValueError(f"race.confidence lies between 0 and 1, not {self.confidence}")
+        for name in ("rate", "share"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ValueError(
+                    f"race.{name} lies above 0 and is at most 1, not {getattr(self, name)}"
+                )
 
 
 @dataclass(frozen=True)
@@ -73,6 +84,19 @@ def trust(kept: int, pruned: int) -> float:
     prior. A seed that won its race and was pruned has not kept what it promised.
     """
     return (kept + 1) / (kept + pruned + 1)
+
+
+@dataclass(frozen=True)
+class Lost:
+    """Races in a row in which a slot took part and that nobody has won.
+
+    Args:
+        count: at least 1.
+        tick: of the last.
+    """
+
+    count: int
+    tick: int
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from kasmina.control.entry import Entry
+from kasmina.control.entry import Entry, Lost
 from kasmina.control.evidence import Evidence
 from kasmina.control.promise import Promised
 from kasmina.stage import ALIVE, Event, Stage
@@ -49,6 +49,21 @@ class SlotView:
 
 
 @dataclass(frozen=True)
+class Bill:
+    """What races have cost and may cost, in FLOPs.
+
+    Args:
+        races: spent on them so far.
+        last: spent on the last of them.
+        whole: of the whole training, as it is foreseen now; None where that is not known.
+    """
+
+    races: float = 0.0
+    last: float = 0.0
+    whole: float | None = None
+
+
+@dataclass(frozen=True)
 class Observation:
     """The run at a tick. Train and validation numbers only.
 
@@ -60,9 +75,10 @@ class Observation:
         history: the monitored metric at every tick so far, its sign such that more is better.
         slots: every slot, in the host's order.
         raced: the candidates of the last race, empty before the first.
-        lost: races in a row, up to the last one, that nobody has won.
+        lost: of each slot that took part in races since somebody last won, how many those were.
         probed: what the last probe for a timing has found, None before the first.
         fates: of each blueprint, how many of its seeds were kept and how many were pruned so far.
+        bill: what races have cost.
     """
 
     tick: int
@@ -73,9 +89,10 @@ class Observation:
     history: tuple[float, ...]
     slots: tuple[SlotView, ...]
     raced: tuple[Entry, ...] = ()
-    lost: int = 0
+    lost: Mapping[str, Lost] = field(default_factory=dict)
     probed: Promised | None = None
     fates: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    bill: Bill = field(default_factory=Bill)
 
     def slot(self, site: str) -> SlotView:
         """The view of one slot."""

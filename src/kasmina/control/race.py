@@ -1,11 +1,12 @@
 """Growth by evidence: candidates race behind the host, and the best one grows if it pays."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Protocol, final, runtime_checkable
 
 from kasmina.control.base import Controller, Grower
-from kasmina.control.entry import Candidate, Entry, Rules, Wanted, trust
-from kasmina.control.observation import Decision, Observation, SlotView
+from kasmina.control.entry import Candidate, Entry, Lost, Rules, Wanted, trust
+from kasmina.control.observation import Bill, Decision, Observation, SlotView
 from kasmina.control.pace import Pace
 from kasmina.control.promise import Ask
 from kasmina.control.timing import Due, Timing
@@ -34,13 +35,12 @@ class Raced(Grower):
         self.race = race
 
     def wanted(self, seen: Observation) -> Wanted | None:
-        """All candidates, unless the last race was lost a short while ago.
-
-        A dormant slot has lost every seed that was born in it.
+        """The candidates of all slots that do not rest, unless races have had their share of the
+        run's FLOPs.
         """
         places, due = self.places(seen)
-        places = [view for view in places if view.births < self.race.tries]
-        if due is None or not places or self._rests(seen):
+        places = [view for view in places if self._may_race(seen, view)]
+        if due is None or not places or self._spent(seen.bill):
             return None
         trusts = {name: trust(*fates) for name, fates in seen.fates.items()}
         candidates = tuple(
@@ -51,13 +51,20 @@ class Raced(Grower):
         return Wanted(candidates, self.race, due.reason)
 
     def asks(self, seen: Observation) -> Ask | None:
-        """What the timing asks for, but while a lost race rests."""
-        return None if self._rests(seen) else super().asks(seen)
+        """What the timing asks for, where a race could follow."""
+        ready = any(self._may_race(seen, view) for view in self.places(seen)[0])
+        return super().asks(seen) if ready and not self._spent(seen.bill) else None
 
-    def _rests(self, seen: Observation) -> bool:
-        if not seen.lost:
+    def _may_race(self, seen: Observation, view: SlotView) -> bool:
+        """A dormant slot has lost every seed that was born in it."""
+        lost = seen.lost.get(view.site)
+        rests = lost and seen.tick - lost.tick <= self.race.rest << (lost.count - 1)
+        return view.births < self.race.tries and not rests
+
+    def _spent(self, bill: Bill) -> bool:
+        if bill.whole is None:
             return False
-        return seen.tick - seen.raced[0].tick <= self.race.rest << (seen.lost - 1)
+        return bill.races + bill.last > self.race.share * bill.whole
 
     def _germinate(self, seen: Observation) -> list[Decision]:
         won = [entry for entry in seen.raced if entry.won and entry.tick == seen.tick]
@@ -74,6 +81,17 @@ class Raced(Grower):
         """The winner of this tick's race."""
         won = next(entry for entry in seen.raced if entry.won)
         return seen.slot(won.site), won.blueprint, account(seen.raced)
+
+
+def losses(lost: Mapping[str, Lost], raced: tuple[Entry, ...]) -> dict[str, Lost]:
+    """The races that nobody has won, by slot, after one more: none where somebody has."""
+    if any(entry.won for entry in raced):
+        return {}
+    more = {
+        entry.site: Lost(lost[entry.site].count + 1 if entry.site in lost else 1, entry.tick)
+        for entry in raced
+    }
+    return {**lost, **more}
 
 
 def account(raced: tuple[Entry, ...]) -> str:

@@ -7,6 +7,7 @@ from kasmina.control.entry import Candidate
 from kasmina.nursery import like_host, newborn
 from kasmina.race.arena import Arena
 from kasmina.race.prefix import Prefix
+from kasmina.race.slowed import slowed
 from kasmina.race.terms import Batch, Terms
 
 
@@ -33,12 +34,13 @@ class Contender:
         self.steps = 0
         self.flops = arena.seed_flops(candidate.site, self.seed)
 
-    def step(self, batch: Batch, prefix: Prefix) -> None:
-        """One optimizer step on the loss that the seed will face."""
+    def step(self, batch: Batch, prefix: Prefix, left: float = 1.0) -> None:
+        """One optimizer step on the loss that the seed will face, at ``left`` of its rates."""
         outputs = self.arena.outputs(batch, prefix, self.candidate.site, self.seed, self.buffers)
         self.optimizer.zero_grad()
         self.terms.loss(outputs, batch[1]).backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step()
+        with slowed(self.optimizer, left):
+            self.optimizer.step()
         self.steps += 1
 
     def losses(self, batch: Batch, prefix: Prefix) -> Tensor:

@@ -113,7 +113,8 @@ class _Race:
             prefix = self.meter.run(("prefix", sites), batch, self.arena.prefix, batch, sites, True)
             for each in alive:
                 self._draw("step", step)  # every candidate drops what the others drop
-                self.meter.run(("step", each), batch, each.step, batch, prefix)
+                left = self.rules.rate * (1 - (step - first) / steps)
+                self.meter.run(("step", each), batch, each.step, batch, prefix, left)
 
     def _measure(self, alive: Sequence[Contender]) -> dict[Contender, Entry]:
         sites = frozenset(each.candidate.site for each in alive)

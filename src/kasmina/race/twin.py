@@ -12,6 +12,7 @@ from torch import Tensor
 from kasmina.graft import Grafted, call
 from kasmina.race.arena import own_copy
 from kasmina.race.contender import Contender
+from kasmina.race.slowed import slowed
 from kasmina.race.terms import Batch, Terms
 
 
@@ -35,25 +36,16 @@ class Twin:
             seed, optimizer = copy.deepcopy((contender.seed, contender.optimizer))
             self.model.slot(site).seed = seed
             self.optimizers.append(optimizer)
-        self.groups = [group for each in self.optimizers for group in each.param_groups]
-        self.rates = [float(group["lr"]) for group in self.groups]
 
     def step(self, batch: Batch, left: float = 1.0) -> None:
-        """One optimizer step of the whole network.
-
-        Args:
-            left: share of its learning rates at which the step is made. Rates that fall to 0 bring
-                out what the networks can do: at full rate two of them differ by where the last
-                steps threw them, which no number of samples averages out.
-        """
+        """One optimizer step of the whole network, at ``left`` of its learning rates."""
         self.model.train()
-        for group, rate in zip(self.groups, self.rates, strict=True):
-            group["lr"] = left * rate
         for optimizer in self.optimizers:
             optimizer.zero_grad()
         self.terms.loss(self._outputs(batch), batch[1]).backward()  # type: ignore[no-untyped-call]
         for optimizer in self.optimizers:
-            optimizer.step()
+            with slowed(optimizer, left):
+                optimizer.step()
 
     def losses(self, batch: Batch) -> Tensor:
         """Of each sample. Shape: (N,), float64."""
