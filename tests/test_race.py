@@ -175,13 +175,12 @@ class Noted(torch.optim.SGD):
 
 
 @pytest.mark.parametrize("rate", [0.3, 1.0])
-def test_the_rate_falls_to_0_in_each_round_and_is_whole_again_for_the_twins(rate: float) -> None:
+def test_the_rate_falls_to_0_in_each_round_and_again_beside_the_twin(rate: float) -> None:
     Noted.steps.clear()
     noted = terms(optimizer=lambda weights: Noted(weights, lr=0.5))
     race(network(), PLAIN[:1], rules=replace(RULES, steps=4, twin=2, rate=rate), terms=noted)
-    begin = 0.5 * rate
-    behind = [begin, 0.75 * begin, 0.5 * begin, 0.25 * begin]
-    assert Noted.steps == pytest.approx([*behind, 0.5, 0.25])
+    shares = [1.0, 0.75, 0.5, 0.25, 1.0, 0.5]
+    assert Noted.steps == pytest.approx([0.5 * rate * share for share in shares])
 
 
 def test_what_is_slowed_is_what_it_was_afterwards_also_when_a_step_fails() -> None:

@@ -14,12 +14,18 @@ from kasmina.race.terms import Batch, Terms
 class Contender:
     """Trains as a seed that is fully blended in, behind a host that stands still.
 
+    Args:
+        arena, terms, candidate: of the race.
+        rate: share of a seed's learning rates that it trains at.
+
     Attributes:
         steps: optimizer steps so far.
         flops: of its forward, over that of the network without it.
     """
 
-    def __init__(self, arena: Arena, terms: Terms, candidate: Candidate) -> None:
+    def __init__(
+        self, arena: Arena, terms: Terms, candidate: Candidate, *, rate: float = 1.0
+    ) -> None:
         self.arena, self.terms, self.candidate = arena, terms, candidate
         slot = arena.model.slot(candidate.site)
         born = newborn(
@@ -30,6 +36,8 @@ class Contender:
         )
         self.seed = like_host(born, arena.model.host)
         self.optimizer = terms.optimizer(list(self.seed.parameters()))
+        for group in self.optimizer.param_groups:
+            group["lr"] *= rate
         self.buffers = arena.buffers()
         self.steps = 0
         self.flops = arena.seed_flops(candidate.site, self.seed)

@@ -58,7 +58,9 @@ class _Race:
     ) -> None:
         self.model, self.rules, self.terms, self.meter = model, rules, terms, Meter()
         self.arena = Arena(model, terms, {candidate.site for candidate in candidates})
-        self.all = [Contender(self.arena, terms, candidate) for candidate in candidates]
+        self.all = [
+            Contender(self.arena, terms, candidate, rate=rules.rate) for candidate in candidates
+        ]
         self.num_host = sum(p.numel() for p in model.host.parameters())
         self.rounds = max(1, math.ceil(math.log2(len(candidates))))
         self.still = self._losses("host", Twin(model, terms, None))
@@ -113,7 +115,7 @@ class _Race:
             prefix = self.meter.run(("prefix", sites), batch, self.arena.prefix, batch, sites, True)
             for each in alive:
                 self._draw("step", step)  # every candidate drops what the others drop
-                left = self.rules.rate * (1 - (step - first) / steps)
+                left = 1 - (step - first) / steps
                 self.meter.run(("step", each), batch, each.step, batch, prefix, left)
 
     def _measure(self, alive: Sequence[Contender]) -> dict[Contender, Entry]:
