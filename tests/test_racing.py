@@ -172,19 +172,19 @@ def test_only_the_slots_of_the_best_probe_race_and_the_probe_is_on_the_bill(
     assert 0 < spent[1] < spent[2]
 
 
-@pytest.mark.parametrize("limit", ["callbacks.budget.flops=2.5e6", "trainer.max_epochs=30"])
-def test_races_keep_to_their_share_of_the_whole_run(tmp_path: Path, limit: str) -> None:
+def test_races_keep_to_their_share_of_the_whole_run(tmp_path: Path) -> None:
     spent, held = {}, {}
-    for share in (0.01, 0.5, 1.0):
+    for share in (0.01, 0.6):
         folder = tmp_path / str(share)
-        options = ("trainer.max_epochs=999", "test=false", f"controller.race.share={share}", limit)
-        fit(folder, *VECTORS, *DEAR, "timing.start=1", "controller.race.rest=0", *options)
+        ends = ("trainer.max_epochs=999", "callbacks.budget.flops=2e6", "test=false")
+        options = (*ends, f"controller.race.share={share}", "controller.race.rest=0")
+        fit(folder, *VECTORS, *DEAR, *options, "report=false", "timing.start=1")
         held[share] = sum(e["event"] == "race" for e in events(folder))
         bill = load(folder, "ledger.json")["flops"]
         spent[share] = bill["race"] / bill["total"]
     assert held[0.01] == 1  # what the first will cost is not known
-    assert held[0.01] < held[0.5] <= held[1.0]
-    assert spent[0.5] < 0.5
+    assert held[0.6] == 2
+    assert 0.5 < spent[0.6] < 0.6
 
 
 def test_samples_kept_apart_judge_and_none_of_them_is_trained_on(tmp_path: Path) -> None:
