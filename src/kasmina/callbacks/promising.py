@@ -6,10 +6,9 @@ from typing import Any
 
 import torch
 from lightning import Trainer
-from lightning.pytorch.utilities import move_data_to_device
 
+from kasmina.callbacks.drawn import augmented, data_of
 from kasmina.control.promise import Ask, Promised
-from kasmina.data.base import DataModule
 from kasmina.lit import GrowingModule
 from kasmina.probe.dual import Dual
 from kasmina.probe.promise import promises
@@ -71,18 +70,13 @@ def _as_trained(module: GrowingModule) -> Iterator[None]:
 
 def _batches(trainer: Trainer, module: GrowingModule, most: int, tick: int) -> Iterator[Any]:
     """Training batches of one size, in an order of their own; the run's is left alone."""
-    data = trainer.datamodule  # type: ignore[attr-defined]
-    if not isinstance(data, DataModule):
-        raise ValueError("timing draws its batches from a kasmina.data.base.DataModule")
+    data = data_of(trainer, "timing")
     samples = data.dataset("train")
     size = min(data.batch_size, max(1, len(samples) // most))
     generator = torch.Generator().manual_seed(derive("timing", module.growth.run_seed, tick))
     order = torch.randperm(len(samples), generator=generator)
     for rows in torch.split(order[: size * most], size):
-        moved = move_data_to_device(samples[rows], module.device)
-        inputs, targets = module.lay_out(data.on_after_batch_transfer(moved, 0))
-        augment = module.training_options.augment
-        yield (inputs if augment is None else augment(inputs)), targets
+        yield augmented(module, data, samples[rows])
 
 
 def promise_line(found: Promised) -> Change:

@@ -3,17 +3,15 @@
 import copy
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import torch
 from lightning import Trainer
-from lightning.pytorch.utilities import move_data_to_device
 from torch import Tensor
 from torch.optim import Optimizer
 
+from kasmina.callbacks.drawn import augmented, data_of, ready
 from kasmina.control.entry import Candidate, Entry, Wanted
 from kasmina.control.race import account, leader
-from kasmina.data.base import DataModule
 from kasmina.data.order import EpochBatches
 from kasmina.graft import Grafted
 from kasmina.lit import GrowingModule
@@ -103,9 +101,7 @@ class _Data:
     """Batches of a race: an order of the training split of its own, its last samples held out."""
 
     def __init__(self, trainer: Trainer, module: GrowingModule, held_out: int, tick: int) -> None:
-        data = trainer.datamodule  # type: ignore[attr-defined]
-        if not isinstance(data, DataModule):
-            raise ValueError("a race draws its batches from a kasmina.data.base.DataModule")
+        data = data_of(trainer, "a race")
         self.data, self.module = data, module
         self.apart = data.dataset("race") if getattr(data, "race_size", 0) else None
         samples = data.dataset("train")
@@ -131,9 +127,7 @@ class _Data:
             self.order.set_epoch(epoch)
             self._epoch = epoch, list(self.order)
         rows = self._epoch[1][number]
-        inputs, targets = self._ready(self.data.dataset("train")[self.trained[rows]])
-        augment = self.module.training_options.augment
-        return (inputs if augment is None else augment(inputs)), targets
+        return augmented(self.module, self.data, self.data.dataset("train")[self.trained[rows]])
 
     def held_out(self) -> list[Batch]:
         """What judges: the samples kept apart for races, or those that this race does not use."""
@@ -141,8 +135,5 @@ class _Data:
             samples, rows = self.apart, torch.arange(len(self.apart))
         else:
             samples, rows = self.data.dataset("train"), self.kept
-        return [self._ready(samples[chunk]) for chunk in torch.split(rows, self.data.batch_size)]
-
-    def _ready(self, batch: Any) -> Batch:
-        moved = move_data_to_device(batch, self.module.device)
-        return self.module.lay_out(self.data.on_after_batch_transfer(moved, 0))
+        chunks = torch.split(rows, self.data.batch_size)
+        return [ready(self.module, self.data, samples[chunk]) for chunk in chunks]
