@@ -12,8 +12,8 @@ class Rules:
         shortlist: slots whose candidates race, those of the best probe; None races all.
         criterion: a ``kasmina.probe.Criterion``, for the shortlist.
         steps: optimizer steps of the first round; each round after it doubles them.
-        rate: share of a seed's learning rate at which candidates train. At full rate a large one is
-            thrown about in the first steps of its life, and comes last in a short race.
+        rate: share of a seed's learning rate at which candidates train. At full rate a wide one may
+            be thrown about in the first steps of its life, and come last in a short race.
         twin: optimizer steps that the network then trains for with the best seed, and its twin
             without one: what the host would have learned anyway is no merit of a seed.
         held_out: training samples that judge, where ``data.race_size`` keeps none apart.
@@ -33,7 +33,7 @@ class Rules:
     shortlist: int | None = None
     criterion: object | None = None
     steps: int = 5
-    rate: float = 0.3
+    rate: float = 1.0
     twin: int = 30
     held_out: int = 512
     price_parameters: float = 0.005
