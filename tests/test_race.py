@@ -279,6 +279,22 @@ def test_the_bill_is_what_torch_counts() -> None:
     assert 0 < short_all - short < 0.1 * short  # the looks at two samples that make the prices
 
 
+@pytest.mark.parametrize("candidates", [PLAIN[:1], PLAIN, ALL[:2]], ids=len)
+def test_a_race_that_would_cost_too_much_is_not_held_and_says_what_it_would_have_cost(
+    candidates: list[Candidate],
+) -> None:
+    def within(most: float) -> Outcome:
+        return race(network(), candidates, rules=RULES, terms=terms(), most=most)
+
+    whole, none = raced(candidates), within(1.0)
+    assert (none.entries, none.flops, none.weights) == ((), 0.0, {})
+    assert whole.dear is None
+    assert none.dear is not None
+    assert whole.flops < none.dear.expected < 2 * whole.flops
+    assert none.dear.most == 1.0
+    assert within(none.dear.expected).entries == whole.entries
+
+
 @pytest.mark.parametrize(
     ("rules", "message"),
     [

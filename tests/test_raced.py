@@ -1,5 +1,6 @@
 """What the controller wants raced, and what it makes of a race."""
 
+import math
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -101,7 +102,11 @@ def test_no_race_is_held_that_would_go_beyond_their_share(bill: Bill, may: bool)
     racer = controller(race=Rules(share=0.2), timing=Score(every=1))
     observed = replace(seen(view()), bill=bill)
     assert (racer.asks(observed) is not None) == may
-    assert (controller(race=Rules(share=0.2)).wanted(observed) is not None) == may
+    wanted = controller(race=Rules(share=0.2)).wanted(observed)
+    assert (wanted is not None) == may
+    first = not bill.last and bill.whole
+    assert wanted is None or wanted.most == (0.2 * bill.whole if first else math.inf)
+    assert controller(race=Rules(share=None)).wanted(observed) is not None
 
 
 @pytest.mark.parametrize(("kept", "pruned"), list(product(range(4), range(4))))

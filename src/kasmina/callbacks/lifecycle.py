@@ -12,10 +12,10 @@ from kasmina.callbacks.base import GrowthCallback, announce, change, of_type, th
 from kasmina.callbacks.budget import Budget
 from kasmina.callbacks.ledger import Ledger
 from kasmina.callbacks.promising import PROBE, hold_probe, promise_line
-from kasmina.callbacks.racing import RACE, hold_race, line
+from kasmina.callbacks.racing import RACE, dear_line, hold_race, line
 from kasmina.callbacks.ticker import Ticker
 from kasmina.control.base import Controller, Prober
-from kasmina.control.entry import Entry, Lost
+from kasmina.control.entry import Dear, Entry, Lost
 from kasmina.control.observation import Bill, Decision, Observation, SlotView
 from kasmina.control.promise import Ask, Promised
 from kasmina.control.race import Racer, losses
@@ -52,6 +52,7 @@ class Lifecycle(GrowthCallback):
         self.raced: tuple[Entry, ...] = ()
         self.lost: dict[str, Lost] = {}
         self.race_flops = 0.0
+        self.dear: Dear | None = None
         self.weights: dict[str, Tensor] = {}
         self._sizes: dict[str, dict[str, int]] = {}
 
@@ -87,6 +88,9 @@ class Lifecycle(GrowthCallback):
         if outcome is None:
             return seen
         the(trainer, Ledger).charge(RACE, outcome.flops)
+        if outcome.dear is not None:
+            self.dear, self.race_flops = outcome.dear, outcome.dear.expected
+            return seen
         self.race_flops = outcome.flops
         self.raced, self.weights = outcome.entries, outcome.weights
         self.lost = losses(self.lost, self.raced)
@@ -107,6 +111,8 @@ class Lifecycle(GrowthCallback):
         weights, self.weights = self.weights, {}
         if self.probed and self.probed.tick == tick:
             announce(trainer, module, tick, promise_line(self.probed))
+        if self.dear and self.dear.tick == tick:
+            announce(trainer, module, tick, dear_line(self.dear))
         if self.raced and self.raced[0].tick == tick:
             announce(trainer, module, tick, line(self.raced))
         for decision in plan:
@@ -187,6 +193,7 @@ class Lifecycle(GrowthCallback):
             "lost": {site: asdict(lost) for site, lost in self.lost.items()},
             "weights": dict(self.weights),
             "race_flops": self.race_flops,
+            "dear": None if self.dear is None else asdict(self.dear),
         }
         probed = {"probed": None if self.probed is None else asdict(self.probed)}
         return {"pending": plan, **seen, "put_back": self.put_back, **probed, **raced}
@@ -203,6 +210,8 @@ class Lifecycle(GrowthCallback):
         self.raced = tuple(Entry(**entry) for entry in state_dict.get("raced", ()))
         self.lost = {site: Lost(**lost) for site, lost in state_dict.get("lost", {}).items()}
         self.race_flops = float(state_dict.get("race_flops", 0.0))
+        dear = state_dict.get("dear")
+        self.dear = None if dear is None else Dear(**dear)
         self.weights = dict(state_dict.get("weights", {}))
         self.pending = [
             Decision(**{**d, "event": Event(d["event"])}) for d in state_dict["pending"]

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from kasmina.callbacks.drawn import augmented, data_of, ready
-from kasmina.control.entry import Candidate, Entry, Wanted
+from kasmina.control.entry import Candidate, Dear, Entry, Wanted
 from kasmina.control.race import account, leader
 from kasmina.data.order import EpochBatches
 from kasmina.graft import Grafted
@@ -54,7 +54,8 @@ def hold_race(trainer: Trainer, module: GrowingModule, wanted: Wanted, tick: int
         continued=lambda model: _continued(trainer, module, model),
         context=trainer.precision_plugin.forward_context,
     )
-    outcome = race(module.model, candidates, rules=wanted.rules, terms=terms)
+    most = wanted.most - probed
+    outcome = race(module.model, candidates, rules=wanted.rules, terms=terms, most=most)
     return replace(outcome, flops=outcome.flops + probed)
 
 
@@ -87,6 +88,12 @@ def _continued(trainer: Trainer, module: GrowingModule, model: Grafted) -> Optim
     copied = make_optimizer(model, recipe, seeds, group_names(own))
     copied.load_state_dict(copy.deepcopy(own.state_dict()))  # it would share the moments
     return copied
+
+
+def dear_line(dear: Dear) -> Change:
+    """A race that was not held, as the record has it."""
+    still, numbers = str(Stage.DORMANT), {"expected": dear.expected, "most": dear.most}
+    return Change(EVERYWHERE, RACE, still, still, None, 0.0, 0, RACE, str(dear), numbers)
 
 
 def line(raced: tuple[Entry, ...]) -> Change:

@@ -24,7 +24,8 @@ class Rules:
         rest: ticks that a slot takes no part after a race that nobody has won; each one more in a
             row doubles them, and a winner anywhere ends them.
         share: of the FLOPs that the whole training is foreseen to cost, the most that races take:
-            none is held that would go beyond if it cost what the last one did.
+            none is held that would go beyond if it cost what the last one did, or, for the first,
+            what its steps and networks let expect; None: no limit.
 
     Raises:
         ValueError: a number that makes no sense; names it.
@@ -41,7 +42,7 @@ class Rules:
     confidence: float = 0.9
     tries: int = 2
     rest: int = 5
-    share: float = 0.15
+    share: float | None = 0.15
 
     def __post_init__(self) -> None:
         least = {"shortlist": 1, "steps": 1, "twin": 1, "held_out": 2, "tries": 1, "rest": 0}
@@ -55,10 +56,9 @@ class Rules:
         if not 0 < self.confidence < 1:
             raise ValueError(f"race.confidence lies between 0 and 1, not {self.confidence}")
         for name in ("rate", "share"):
-            if not 0 < getattr(self, name) <= 1:
-                raise ValueError(
-                    f"race.{name} lies above 0 and is at most 1, not {getattr(self, name)}"
-                )
+            value = getattr(self, name)
+            if value is not None and not 0 < value <= 1:
+                raise ValueError(f"race.{name} lies above 0 and is at most 1, not {value}")
 
 
 @dataclass(frozen=True)
@@ -107,11 +107,33 @@ class Wanted:
         candidates: who may race, before the shortlist.
         rules: of the race.
         reason: why now.
+        most: FLOPs that it may be expected to cost; where it would be more, none is held.
     """
 
     candidates: tuple[Candidate, ...]
     rules: Rules
     reason: str
+    most: float = math.inf
+
+
+@dataclass(frozen=True)
+class Dear:
+    """A race that was not held, since it would have cost more than its share.
+
+    Args:
+        tick: at which it was wanted.
+        expected, most: FLOPs that it would have cost, and that it might.
+    """
+
+    tick: int
+    expected: float
+    most: float
+
+    def __str__(self) -> str:
+        return (
+            f"no race is held: it would take {self.expected:.3g} FLOPs, and races may take "
+            f"{self.most:.3g} of this run; possible: a larger controller.race.share, fewer steps"
+        )
 
 
 @dataclass(frozen=True)

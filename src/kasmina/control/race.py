@@ -1,5 +1,6 @@
 """Growth by evidence: candidates race behind the host, and the best one grows if it pays."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Protocol, final, runtime_checkable
@@ -48,7 +49,7 @@ class Raced(Grower):
             for view in places
             for name in view.sizes
         )
-        return Wanted(candidates, self.race, due.reason)
+        return Wanted(candidates, self.race, due.reason, self._most(seen.bill))
 
     def asks(self, seen: Observation) -> Ask | None:
         """What the timing asks for, where a race could follow."""
@@ -62,9 +63,17 @@ class Raced(Grower):
         return view.births < self.race.tries and not rests
 
     def _spent(self, bill: Bill) -> bool:
-        if bill.whole is None:
-            return False
-        return bill.races + bill.last > self.race.share * bill.whole
+        return bill.races + bill.last > self._share(bill)
+
+    def _most(self, bill: Bill) -> float:
+        """What the first may cost; of the others the last tells what the next one will."""
+        return math.inf if bill.last else self._share(bill)
+
+    def _share(self, bill: Bill) -> float:
+        """FLOPs that all races may take."""
+        if self.race.share is None or bill.whole is None:
+            return math.inf
+        return self.race.share * bill.whole
 
     def _germinate(self, seen: Observation) -> list[Decision]:
         won = [entry for entry in seen.raced if entry.won and entry.tick == seen.tick]

@@ -34,6 +34,7 @@ class Arena:
         self.model.eval()
         self.once = called_once(self.model, inputs)
         self.flops = _flops(lambda: call(self.model, inputs))
+        self.flops_a_sample = self.flops / len(few(terms.held_out[0][1]))
         self.shared = frozenset(site for site in sites if self._shares(site, inputs))
 
     def prefix(self, batch: Batch, sites: Collection[str], training: bool) -> Prefix:

@@ -11,7 +11,7 @@ from statistics import NormalDist
 import torch
 from torch import Tensor
 
-from kasmina.control.entry import Candidate, Entry, Rules
+from kasmina.control.entry import Candidate, Dear, Entry, Rules
 from kasmina.graft import Grafted
 from kasmina.race.arena import Arena
 from kasmina.race.contender import Contender
@@ -29,18 +29,30 @@ class Outcome:
         entries: every candidate as it was last measured, in the order in which they were given.
         flops: that the race has spent.
         weights: of the winner's seed, by name; empty without a winner.
+        dear: why it was not held, and has no entries; None where it was.
     """
 
     entries: tuple[Entry, ...]
     flops: float
     weights: dict[str, Tensor]
+    dear: Dear | None = None
 
 
-def race(model: Grafted, candidates: Sequence[Candidate], *, rules: Rules, terms: Terms) -> Outcome:
+def race(
+    model: Grafted,
+    candidates: Sequence[Candidate],
+    *,
+    rules: Rules,
+    terms: Terms,
+    most: float = math.inf,
+) -> Outcome:
     """Race the candidates on a copy of ``model``.
 
     The model, its buffers and the global random state stay as they are; what comes out is a pure
     function of the model, the candidates and the terms.
+
+    Args:
+        most: FLOPs; no race is held that is expected to take more.
 
     Raises:
         ValueError: no candidate.
@@ -49,7 +61,10 @@ def race(model: Grafted, candidates: Sequence[Candidate], *, rules: Rules, terms
         raise ValueError("a race needs at least 1 candidate")
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     with torch.inference_mode(False), torch.enable_grad(), undisturbed(device):
-        return _Race(model, candidates, rules, terms).run()
+        found = _Race(model, candidates, rules, terms)
+        if (expected := found.expected()) > most:
+            return Outcome((), found.meter.total, {}, Dear(terms.tick, expected, most))
+        return found.run()
 
 
 class _Race:
@@ -63,15 +78,29 @@ class _Race:
         ]
         self.num_host = sum(p.numel() for p in model.host.parameters())
         self.rounds = max(1, math.ceil(math.log2(len(candidates))))
-        self.still = self._losses("host", Twin(model, terms, None))
+
+    def expected(self) -> float:
+        """FLOPs, as if the dearest went on in each round and no forward was shared; a backward
+        takes two forwards."""
+        samples = len(self.terms.batch(0)[1])
+        held_out = sum(len(batch[1]) for batch in self.terms.held_out)
+        dearest = sorted((1 + each.flops for each in self.all), reverse=True)
+        forwards, alive = float(held_out), len(self.all)
+        for number in range(self.rounds):
+            seen = 3 * samples * self.rules.steps * 2**number + held_out
+            forwards += seen * sum(dearest[:alive])
+            alive = math.ceil(alive / 2)
+        forwards += (3 * samples * self.rules.twin + held_out) * (1 + dearest[0])
+        return forwards * self.arena.flops_a_sample
 
     def run(self) -> Outcome:
         """Halve until one is left, and compare that one with a twin."""
+        still = self._losses("host", Twin(self.model, self.terms, None))
         entries: dict[Contender, Entry] = {}
         alive = self.all
         for number in range(self.rounds):
             self._train(alive, self.rules.steps * 2**number)
-            entries |= self._measure(alive)
+            entries |= self._measure(alive, still)
             ranked = sorted(alive, key=lambda each: -self._so_far(entries[each]))
             alive = ranked[: math.ceil(len(alive) / 2)]
         (best,) = alive
@@ -118,7 +147,7 @@ class _Race:
                 left = 1 - (step - first) / steps
                 self.meter.run(("step", each), batch, each.step, batch, prefix, left)
 
-    def _measure(self, alive: Sequence[Contender]) -> dict[Contender, Entry]:
+    def _measure(self, alive: Sequence[Contender], still: Tensor) -> dict[Contender, Entry]:
         sites = frozenset(each.candidate.site for each in alive)
         losses: dict[Contender, list[Tensor]] = {each: [] for each in alive}
         for batch in self.terms.held_out:
@@ -126,13 +155,13 @@ class _Race:
             for each in alive:
                 found = self.meter.run(("look", each), batch, each.losses, batch, prefix)
                 losses[each].append(found)
-        return {each: self._entry(each, torch.cat(losses[each])) for each in alive}
+        return {each: self._entry(each, still - torch.cat(losses[each])) for each in alive}
 
-    def _entry(self, each: Contender, losses: Tensor) -> Entry:
+    def _entry(self, each: Contender, gains: Tensor) -> Entry:
         candidate, parameters = each.candidate, each.seed.num_parameters
         rent = self.rules.price_parameters * parameters / self.num_host
         rent += self.rules.price_flops * each.flops
-        drop, error = _mean(self.still - losses)
+        drop, error = _mean(gains)
         return Entry(
             tick=self.terms.tick,
             site=candidate.site,
