@@ -181,10 +181,22 @@ def test_a_file_that_would_run_code_is_refused(
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.parametrize("count", [0, 2])
+def test_lost_races_of_a_file_of_format_2_are_those_of_the_slots_in_the_last(count: int) -> None:
+    raced = [{"site": "a", "tick": 5}, {"site": "b", "tick": 5}]
+    content = {
+        **{"topology": {}, "state_dict": {}, checkpoints.STAMP: {"format": 2, "version": "0.1"}},
+        "callbacks": {"Lifecycle": {"lost": count, "raced": raced}},
+    }
+    found = checkpoints.upgrade(content, Path("old.ckpt"))["callbacks"]["Lifecycle"]["lost"]
+    expected = {site: {"count": count, "tick": 5} for site in "ab"} if count else {}
+    assert found == expected
+
+
 def test_a_file_of_a_later_format_says_which_program_reads_it(tmp_path: Path) -> None:
     stamp = {"format": checkpoints.FORMAT + 1, "version": "9.1"}
     checkpoints.write(tmp_path / "last.ckpt", {**content(1), checkpoints.STAMP: stamp})
-    with pytest.raises(ValueError, match=r"has format 3, .* install kasmina>=9\.1$"):
+    with pytest.raises(ValueError, match=r"has format 4, .* install kasmina>=9\.1$"):
         checkpoints.read(tmp_path / "last.ckpt")
 
 
@@ -199,5 +211,5 @@ def test_the_writer_stamps_what_it_writes(tmp_path: Path) -> None:
     files = checkpoints.CheckpointFiles()
     files.save_checkpoint({"topology": {}, "state_dict": {}}, path)
     saved = files.load_checkpoint(path)
-    assert saved[checkpoints.STAMP] == {"format": 2, "version": __version__, "world_size": 1}
+    assert saved[checkpoints.STAMP] == {"format": 3, "version": __version__, "world_size": 1}
     assert torch.load(path, weights_only=True) == saved

@@ -24,7 +24,7 @@ from kasmina._version import __version__
 
 log = logging.getLogger(__name__)
 
-FORMAT = 2
+FORMAT = 3
 """1 had no stamp; its loader began an interrupted epoch anew."""
 
 STAMP = "kasmina"
@@ -132,10 +132,12 @@ def upgrade(content: Any, path: Path) -> dict[str, Any]:
             f"kasmina {__version__}, which reads formats up to {FORMAT}: "
             f"install kasmina>={stamp['version']}"
         )
-    return _from_first(content) if stamp["format"] == 1 else content
+    for step in (_from_first, _from_second)[stamp["format"] - 1 :]:
+        step(content)
+    return content
 
 
-def _from_first(content: dict[str, Any]) -> dict[str, Any]:
+def _from_first(content: dict[str, Any]) -> None:
     """Say of the loader what the loop knows, and leave out a callback that has another name now."""
     loop = content["loops"]["fit_loop"]
     given = loop["epoch_loop.batch_progress"]["current"]["completed"]
@@ -143,7 +145,15 @@ def _from_first(content: dict[str, Any]) -> dict[str, Any]:
     states = content.get("callbacks", {})
     for key in [key for key in states if key.startswith("RunCheckpoint{'monitor': None")]:
         del states[key]
-    return content
+
+
+def _from_second(content: dict[str, Any]) -> None:
+    """Say of slots how many races in a row they lost, where it was said of the network."""
+    state = content.get("callbacks", {}).get("Lifecycle", {})
+    count = state.get("lost", 0)
+    raced = state.get("raced", ()) if count else ()
+    lost = {entry["site"]: {"count": count, "tick": entry["tick"]} for entry in raced}
+    state.update({"lost": lost} if state else {})
 
 
 def kept(folder: Path, name: str = LAST) -> list[Path]:
