@@ -376,6 +376,7 @@ def test_wandbs_own_agent_runs_every_file_that_ships(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_without_a_server_the_same_runs_are_a_multirun(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

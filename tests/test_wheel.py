@@ -118,6 +118,7 @@ def test_the_installed_command_finds_a_users_config_by_the_environment(kasmina, 
     assert "blueprint: unknown option 'mine'" in missed.stderr
 
 
+@pytest.mark.long
 def test_the_installed_command_lists_and_checks_a_users_blueprint(kasmina, folder):
     listed = done(run(kasmina, "list", "blueprints", cwd=folder))
     assert "A learned scale of every channel." in listed
