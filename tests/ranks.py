@@ -160,7 +160,6 @@ class Drift(GrowthCallback):
 RACED = (
     *(text for text in BASE if not text.startswith("controller")),
     "controller=race",
-    "controller.race.share=null",
     "controller.race.steps=8",
     "controller.race.twin=2",
     "controller.race.held_out=16",

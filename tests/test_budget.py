@@ -5,12 +5,9 @@ from itertools import pairwise
 
 import pytest
 import torch
-from runs import VECTORS, fit, rows, run
+from runs import VECTORS, rows, run
 
-from kasmina.callbacks.base import GrowthCallback, the
 from kasmina.callbacks.budget import Budget
-from kasmina.callbacks.ledger import Ledger
-from kasmina.callbacks.ticker import Ticker
 
 LONG = (*VECTORS, "trainer.max_epochs=40", "report=false", "test=false")
 
@@ -41,29 +38,6 @@ def test_a_run_that_its_steps_end_inside_an_epoch_is_validated_there(tmp_path):
 def test_without_a_budget_a_run_has_all_its_epochs(tmp_path):
     folder = run(tmp_path, *LONG, "trainer.max_epochs=3", "callbacks.budget.flops=null")
     assert len(rows(folder)) == 3
-
-
-class Foresight(GrowthCallback):
-    """Notes at each tick what the whole run is foreseen to cost."""
-
-    def __init__(self):
-        self.seen = []
-
-    def on_decide(self, trainer, module, tick):
-        ticks = the(trainer, Ticker).ticks(trainer)
-        self.seen.append(the(trainer, Budget).whole(trainer, tick, ticks))
-
-
-@pytest.mark.parametrize("limit", [1e6, None])
-def test_the_whole_bill_is_foreseen_from_the_first_tick_on(tmp_path, limit):
-    foresight = Foresight()
-    flops = f"callbacks.budget.flops={'null' if limit is None else limit}"
-    options = ("controller=none", "trainer.max_epochs=6", flops, "report=false", "test=false")
-    made = fit(tmp_path, *VECTORS, *options, callbacks=(foresight,))
-    assert len(foresight.seen) == 6
-    total = the(made.trainer, Ledger).total
-    for whole in foresight.seen:
-        assert whole == (limit or pytest.approx(total, rel=0.2))  # no tick after the last epoch
 
 
 @pytest.mark.parametrize("flops", [0, -1.0, float("nan")])

@@ -74,7 +74,7 @@ def test_a_run_grows_where_enough_is_promised_and_a_resumed_one_alike(tmp_path: 
 
 def test_a_race_is_held_where_enough_is_promised(tmp_path: Path) -> None:
     race = ("controller=race", "controller.race.steps=2", "controller.race.twin=2")
-    short = ("controller.race.share=null", "trainer.max_epochs=3", "test=false")
+    short = ("trainer.max_epochs=3", "test=false")
     options = (*VECTORS, *ALWAYS[:3], *race, *ALWAYS[4:], *short)
     fit(tmp_path, *options, "controller.race.held_out=16")
     assert moves(tmp_path)[:2] == [(2, "*", "probe"), (2, "*", "race")]

@@ -90,12 +90,12 @@ def test_a_lost_race_counts_for_each_slot_in_it_and_a_winner_ends_all_rest() -> 
     ("bill", "may"),
     [
         (Bill(), True),
-        (Bill(races=9.0, last=9.0, whole=None), True),
-        (Bill(whole=100.0), True),
-        (Bill(races=10.0, last=10.0, whole=100.0), True),
-        (Bill(races=15.0, last=5.0, whole=100.0), True),
-        (Bill(races=15.0, last=5.5, whole=100.0), False),
-        (Bill(races=15.0, last=5.5, whole=110.0), True),
+        (Bill(races=9.0, last=9.0, limit=math.inf), True),
+        (Bill(limit=100.0), True),
+        (Bill(races=10.0, last=10.0, limit=100.0), True),
+        (Bill(races=15.0, last=5.0, limit=100.0), True),
+        (Bill(races=15.0, last=5.5, limit=100.0), False),
+        (Bill(races=15.0, last=5.5, limit=110.0), True),
     ],
 )
 def test_no_race_is_held_that_would_go_beyond_their_share(bill: Bill, may: bool) -> None:
@@ -104,8 +104,7 @@ def test_no_race_is_held_that_would_go_beyond_their_share(bill: Bill, may: bool)
     assert (racer.asks(observed) is not None) == may
     wanted = controller(race=Rules(share=0.2)).wanted(observed)
     assert (wanted is not None) == may
-    first = not bill.last and bill.whole
-    assert wanted is None or wanted.most == (0.2 * bill.whole if first else math.inf)
+    assert wanted is None or wanted.most == (math.inf if bill.last else 0.2 * bill.limit)
     assert controller(race=Rules(share=None)).wanted(observed) is not None
 
 

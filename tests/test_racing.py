@@ -37,7 +37,6 @@ RACE = (
     "controller.race.twin=2",
     "controller.race.held_out=16",
     "controller.race.rest=1",
-    "controller.race.share=null",  # these runs are short
     "pace.tail=0",
     "pace.incubate=1",
     "ramp.ticks=1",

@@ -25,7 +25,7 @@ from kasmina._version import __version__
 log = logging.getLogger(__name__)
 
 FORMAT = 3
-"""1 had no stamp; its loader began an interrupted epoch anew."""
+"""1 had no stamp; its loader began an interrupted epoch anew. 2 counted lost races by network."""
 
 STAMP = "kasmina"
 FOLDER = "checkpoints"

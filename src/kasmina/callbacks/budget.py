@@ -63,16 +63,6 @@ class Budget(GrowthCallback):
             return None
         return tick + int(max(self.flops - the(trainer, Ledger).total, 0.0) // cost)
 
-    def whole(self, trainer: Trainer, tick: int, ticks: int | None) -> float | None:
-        """FLOPs of the whole training: the limit, or what it comes to if all ticks from here to
-        the last one, ``ticks``, cost what this one did; None where neither is known."""
-        cost = self._ordinary(trainer) - self.ordinary
-        if self.flops < math.inf:
-            return self.flops
-        if ticks is None or cost <= 0:
-            return None
-        return the(trainer, Ledger).total + max(ticks - tick, 0) * cost
-
     def _ordinary(self, trainer: Trainer) -> float:
         return sum(the(trainer, Ledger).flops[part] for part in ORDINARY)
 

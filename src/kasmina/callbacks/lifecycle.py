@@ -1,6 +1,7 @@
 """Asks the controller, and applies what it decides."""
 
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any, TypeVar
@@ -134,10 +135,9 @@ class Lifecycle(GrowthCallback):
         monitored = self.metrics.get(f"val/{module.task.monitor}")
         if monitored is not None:
             self.history.append(module.task.sign * monitored)
-        ticks = the(trainer, Ticker).ticks(trainer)
         return Observation(
             tick=tick,
-            ticks=ticks,
+            ticks=the(trainer, Ticker).ticks(trainer),
             epoch=trainer.current_epoch,
             step=trainer.global_step,
             metrics=dict(self.metrics),
@@ -147,13 +147,12 @@ class Lifecycle(GrowthCallback):
             lost=self.lost,
             probed=self.probed,
             fates=the(trainer, Ledger).fates(),
-            bill=self._bill(trainer, tick, ticks),
+            bill=self._bill(trainer),
         )
 
-    def _bill(self, trainer: Trainer, tick: int, ticks: int | None) -> Bill:
-        budget = next(iter(of_type(trainer, Budget)), None)
-        whole = None if budget is None else budget.whole(trainer, tick, ticks)
-        return Bill(the(trainer, Ledger).flops[RACE], self.race_flops, whole)
+    def _bill(self, trainer: Trainer) -> Bill:
+        limit = min((budget.flops for budget in of_type(trainer, Budget)), default=math.inf)
+        return Bill(the(trainer, Ledger).flops[RACE], self.race_flops, limit)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep the numbers: the trainer of a resumed run has forgotten them."""

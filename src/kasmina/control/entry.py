@@ -23,9 +23,9 @@ class Rules:
         tries: seeds that a slot may lose; after that its candidates race no more.
         rest: ticks that a slot takes no part after a race that nobody has won; each one more in a
             row doubles them, and a winner anywhere ends them.
-        share: of the FLOPs that the whole training is foreseen to cost, the most that races take:
-            none is held that would go beyond if it cost what the last one did, or, for the first,
-            what its steps and networks let expect; None: no limit.
+        share: of the FLOPs that the run is limited to, where it is, the most that races take: none
+            is held that would go beyond if it cost what the last one did, or, for the first, what
+            its steps and networks let expect; None: no limit.
 
     Raises:
         ValueError: a number that makes no sense; names it.

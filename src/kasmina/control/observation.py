@@ -1,5 +1,6 @@
 """What a controller sees at a tick, and what it says."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -55,12 +56,12 @@ class Bill:
     Args:
         races: spent on them so far.
         last: spent on the last of them.
-        whole: of the whole training, as it is foreseen now; None where that is not known.
+        limit: of the whole training; infinite where it is limited by other than FLOPs.
     """
 
     races: float = 0.0
     last: float = 0.0
-    whole: float | None = None
+    limit: float = math.inf
 
 
 @dataclass(frozen=True)

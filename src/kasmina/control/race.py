@@ -36,9 +36,7 @@ class Raced(Grower):
         self.race = race
 
     def wanted(self, seen: Observation) -> Wanted | None:
-        """The candidates of all slots that do not rest, unless races have had their share of the
-        run's FLOPs.
-        """
+        """The candidates of all slots that do not rest, unless races have had their share."""
         places, due = self.places(seen)
         places = [view for view in places if self._may_race(seen, view)]
         if due is None or not places or self._spent(seen.bill):
@@ -71,9 +69,7 @@ class Raced(Grower):
 
     def _share(self, bill: Bill) -> float:
         """FLOPs that all races may take."""
-        if self.race.share is None or bill.whole is None:
-            return math.inf
-        return self.race.share * bill.whole
+        return math.inf if self.race.share is None else self.race.share * bill.limit
 
     def _germinate(self, seen: Observation) -> list[Decision]:
         won = [entry for entry in seen.raced if entry.won and entry.tick == seen.tick]
