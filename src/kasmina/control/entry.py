@@ -33,7 +33,7 @@ class Rules:
 
     shortlist: int | None = None
     criterion: object | None = None
-    steps: int = 5
+    steps: int = 10
     rate: float = 1.0
     twin: int = 30
     held_out: int = 512
