@@ -193,10 +193,24 @@ def test_lost_races_of_a_file_of_format_2_are_those_of_the_slots_in_the_last(cou
     assert found == expected
 
 
+@pytest.mark.parametrize("weights", [{}, {"body.weight": 1}], ids=len)
+def test_the_weights_of_a_file_of_format_3_belong_to_the_slot_that_germinates(
+    weights: dict[str, int],
+) -> None:
+    moves = [("a", "train"), ("b", "germinate"), ("b", "train")]
+    pending = [{"site": site, "event": event} for site, event in moves]
+    old = {
+        **{"topology": {}, "state_dict": {}, checkpoints.STAMP: {"format": 3, "version": "0.1"}},
+        "callbacks": {"Lifecycle": {"pending": pending, "weights": weights}},
+    }
+    found = checkpoints.upgrade(old, Path("old.ckpt"))["callbacks"]["Lifecycle"]["weights"]
+    assert found == ({"b": weights} if weights else {})
+
+
 def test_a_file_of_a_later_format_says_which_program_reads_it(tmp_path: Path) -> None:
     stamp = {"format": checkpoints.FORMAT + 1, "version": "9.1"}
     checkpoints.write(tmp_path / "last.ckpt", {**content(1), checkpoints.STAMP: stamp})
-    with pytest.raises(ValueError, match=r"has format 4, .* install kasmina>=9\.1$"):
+    with pytest.raises(ValueError, match=r"has format 5, .* install kasmina>=9\.1$"):
         checkpoints.read(tmp_path / "last.ckpt")
 
 
@@ -211,5 +225,9 @@ def test_the_writer_stamps_what_it_writes(tmp_path: Path) -> None:
     files = checkpoints.CheckpointFiles()
     files.save_checkpoint({"topology": {}, "state_dict": {}}, path)
     saved = files.load_checkpoint(path)
-    assert saved[checkpoints.STAMP] == {"format": 3, "version": __version__, "world_size": 1}
+    assert saved[checkpoints.STAMP] == {
+        "format": checkpoints.FORMAT,
+        "version": __version__,
+        "world_size": 1,
+    }
     assert torch.load(path, weights_only=True) == saved

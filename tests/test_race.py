@@ -155,13 +155,69 @@ def test_what_comes_out_in_a_container_is_computed_again() -> None:
 
 
 @pytest.mark.parametrize("count", range(1, 7))
-def test_the_better_half_goes_on_for_twice_as_long(count: int) -> None:
+def test_the_better_half_of_each_slot_goes_on_for_twice_as_long(count: int) -> None:
     entries = raced(ALL[:count], steps=1, twin=1).entries
-    ends = {1: [1], 2: [1, 1], 3: [1, 3, 3], 4: [1, 1, 3, 3], 5: [1, 1, 3, 7, 7]}
-    ends[6] = [1, 1, 1, 3, 7, 7]
-    assert sorted(entry.steps for entry in entries) == ends[count]
+    ends = {1: [1], 2: [1, 1], 3: [1, 3, 3]}
+    alone = [[3], [1, 3], [1, 3, 3]]  # a second slot, beside a first one of three candidates
+    first, second = ends[min(count, 3)], alone[count - 4] if count > 3 else []
+    steps = {site: sorted(e.steps for e in entries if e.site == site) for site in SITES}
+    assert steps == {SITES[0]: first, SITES[1]: second, SITES[2]: []}
     assert [(e.site, e.blueprint) for e in entries] == [(c.site, c.blueprint) for c in ALL[:count]]
-    assert [e.gain is not None for e in entries].count(True) == 1
+
+
+def one_class(lr: float = 0.0) -> Terms:
+    """There is one class, and seeds learn it, at SGD's ``lr`` the host too."""
+    data = [(x, torch.zeros_like(y)) for x, y in batches(4)]
+    return terms(
+        data,
+        data,
+        continued=lambda model: torch.optim.SGD(model.host.parameters(), lr=lr),
+        optimizer=lambda weights: torch.optim.Adam(weights, lr=0.05),
+    )
+
+
+def judged(candidates: Sequence[Candidate] = PLAIN, twin: int = 3, **options: Any) -> Outcome:
+    rules = replace(RULES, steps=10, twin=twin)
+    return race(network(0.0), candidates, rules=rules, terms=one_class(), **options)
+
+
+@pytest.mark.parametrize("room", [1, 2, 3])
+def test_each_slots_best_has_its_turn_until_there_is_no_room(room: int) -> None:
+    found = judged(room=room)
+    won = {entry.site for entry in found.entries if entry.won}
+    assert len(won) == room
+    assert set(found.weights) == won
+    assert [entry.gain is not None for entry in found.entries].count(True) == room
+
+
+def test_the_best_has_the_first_turn_and_what_wins_later_wins_beside_it() -> None:
+    alone, both = judged(room=1), judged(room=2)
+    (first,) = alone.weights
+    assert first == max(alone.entries, key=lambda entry: entry.drop).site
+    assert same(both.weights[first], alone.weights[first])
+    by_site = {entry.site: entry for entry in both.entries}
+    (second,) = set(both.weights) - {first}
+    (single,) = judged([Candidate(second, "plain")]).entries
+    assert single.drop == by_site[second].drop
+    assert single.gain is not None
+    assert by_site[second].gain != single.gain  # the first one has taken its part of the loss
+
+
+def test_who_loses_is_no_part_of_what_the_next_one_is_compared_with() -> None:
+    lost = [Candidate(SITES[0], "inf"), *PLAIN[1:]]
+    rules, given = replace(RULES, price_parameters=99.0), terms()
+    with_lost = race(network(0.0), lost, rules=rules, terms=given, room=3).entries
+    without = race(network(0.0), PLAIN[1:], rules=rules, terms=given, room=3).entries
+    assert not any(entry.won for entry in with_lost)
+    assert [e.gain for e in with_lost[1:]] == [e.gain for e in without]
+    assert all(entry.gain is not None for entry in with_lost)
+
+
+def test_a_turn_that_would_go_beyond_the_share_is_not_had() -> None:
+    whole, one = (judged(room=room, twin=60) for room in (3, 1))
+    assert whole.flops > 1.8 * one.flops
+    spent = judged(room=3, twin=60, most=1.4 * one.flops)
+    assert (spent.weights.keys(), spent.flops) == (one.weights.keys(), one.flops)
 
 
 class Noted(torch.optim.SGD):
@@ -236,15 +292,8 @@ def test_the_bound_of_a_doubted_blueprint_lies_lower() -> None:
 def helped(lr: float) -> Outcome:
     """A seed at the last site, where it learns that there is one class; the host learns too."""
     last = [Candidate("blocks.2", "plain")]
-    one = [(x, torch.zeros_like(y)) for x, y in batches(4)]
-    learns = terms(
-        one,
-        one,
-        continued=lambda model: torch.optim.SGD(model.host.parameters(), lr=lr),
-        optimizer=lambda weights: torch.optim.Adam(weights, lr=0.05),
-    )
     rules = replace(RULES, steps=10, twin=10)
-    return race(network(dropout=0.0), last, rules=rules, terms=learns)
+    return race(network(dropout=0.0), last, rules=rules, terms=one_class(lr))
 
 
 def test_a_seed_that_helps_wins_and_brings_the_weights_of_its_race() -> None:
@@ -254,8 +303,9 @@ def test_a_seed_that_helps_wins_and_brings_the_weights_of_its_race() -> None:
     assert entry.lower > 0
     fresh = grow(network(), "blocks.2", Stage.TRAINING).seed
     assert fresh is not None
-    assert set(found.weights) == set(fresh.state_dict())
-    assert not same(dict(fresh.state_dict()), found.weights)
+    assert set(found.weights) == {"blocks.2"}
+    assert set(found.weights["blocks.2"]) == set(fresh.state_dict())
+    assert not same(dict(fresh.state_dict()), found.weights["blocks.2"])
 
 
 def test_what_the_host_learns_by_itself_is_no_merit_of_a_seed() -> None:

@@ -12,7 +12,7 @@ from kasmina.callbacks.lifecycle import check_plan
 from kasmina.control import Candidate, Entry, Pace, Periodic, Raced, Racer, Rules, Score
 from kasmina.control.entry import Lost
 from kasmina.control.observation import Bill
-from kasmina.control.race import losses
+from kasmina.control.race import account, leader, losses
 from kasmina.stage import ALIVE, Event, Stage
 
 LOSER = Entry(
@@ -104,7 +104,7 @@ def test_no_race_is_held_that_would_go_beyond_their_share(bill: Bill, may: bool)
     assert (racer.asks(observed) is not None) == may
     wanted = controller(race=Rules(share=0.2)).wanted(observed)
     assert (wanted is not None) == may
-    assert wanted is None or wanted.most == (math.inf if bill.last else 0.2 * bill.limit)
+    assert wanted is None or wanted.most == 0.2 * bill.limit - bill.races
     assert controller(race=Rules(share=None)).wanted(observed) is not None
 
 
@@ -135,6 +135,33 @@ def test_the_winner_germinates_and_the_decision_names_its_numbers() -> None:
         "race_steps": 9.0,
     }
     assert "big at b won against 1 others: utility 0.3000 nats a sample" in plan[0].reason
+
+
+@pytest.mark.parametrize("max_live", [1, 2, 3])
+def test_every_winner_germinates_with_its_own_numbers_as_far_as_there_is_room(
+    max_live: int,
+) -> None:
+    second = replace(LOSER, site="a", gain=0.4, lower=0.05, won=True)
+    observed = seen(view("a"), view("b"), view("c"), raced=(WINNER, second))
+    racer = controller(max_live=max_live)
+    plan = racer.decide(observed)
+    check_plan(plan, observed)
+    births = [move for move in plan if move.event is Event.GERMINATE]
+    assert [(move.site, move.blueprint) for move in births] == [("b", "big"), ("a", "small")][
+        :max_live
+    ]
+    assert [move.numbers["gain"] for move in births] == [0.5, 0.4][:max_live]
+    wanted = racer.wanted(seen(view("a"), view("b"), view("c", Stage.GERMINATED)))
+    assert (0 if wanted is None else wanted.room) == max_live - 1
+
+
+def test_a_race_is_told_by_its_winners_or_by_the_best_of_those_that_had_a_turn() -> None:
+    second = replace(LOSER, site="a", gain=0.9, lower=0.05, won=True)
+    assert account((WINNER, second)).count(" won against 1 others: ") == 2
+    other = replace(BEST, site="c", gain=0.3)
+    assert leader((LOSER, other, BEST)) is BEST
+    assert leader((LOSER, replace(BEST, gain=9.0), WINNER)) is WINNER
+    assert account((LOSER, other, BEST)).startswith("big at b came before 2 others, but is not")
 
 
 @pytest.mark.parametrize("raced", [(), (LOSER, BEST), (LOSER, replace(WINNER, tick=4))], ids=len)

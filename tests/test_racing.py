@@ -116,7 +116,8 @@ def test_the_winner_is_born_with_the_weights_of_its_race(grown: Any) -> None:
     folder, notes, _ = grown
     state = checkpoint(folder / "checkpoints" / "epoch2.ckpt")["callbacks"]["Lifecycle"]
     assert [d["event"] for d in state["pending"]] == ["germinate", "train"]
-    assert same(state["weights"], notes.born[0])
+    (site,) = {d["site"] for d in state["pending"]}
+    assert same(state["weights"], {site: notes.born[0]})
     assert any(bool(t.abs().sum()) for t in notes.born[0].values())
     later = checkpoint(folder / "checkpoints" / "epoch4.ckpt")["callbacks"]["Lifecycle"]
     assert later["weights"] == {}
@@ -134,6 +135,17 @@ def test_the_record_has_the_race_before_the_birth_with_the_utility_of_every_cand
     parsed = [decision(Fields(event, "events.jsonl")) for event in events(folder)]
     assert [move.event for move in parsed][:2] == ["race", "germinate"]
     assert [life.site for life in lives_of(parsed)][:1] == [birth["site"]]
+
+
+def test_one_race_fills_several_slots_each_with_the_weights_of_its_winner(tmp_path: Path) -> None:
+    notes = Notes()
+    both = ("controller.race.shortlist=2", "controller.max_live=2", "trainer.max_epochs=5")
+    fit(tmp_path, *VECTORS, *FREE, *both, "test=false", callbacks=(notes, Keep(tmp_path)))
+    births = [e for e in events(tmp_path) if e["event"] == "germinate"]
+    assert {(e["tick"], e["site"]) for e in births} == {(2, "layers.0"), (2, "layers.1")}
+    assert len({e["numbers"]["gain"] for e in births}) == 2
+    state = checkpoint(tmp_path / "checkpoints" / "epoch2.ckpt")["callbacks"]["Lifecycle"]
+    assert same([state["weights"][e["site"]] for e in births], notes.born)
 
 
 @pytest.mark.parametrize("epoch", [2, 3])
@@ -163,7 +175,8 @@ def test_only_the_slots_of_the_best_probe_race_and_the_probe_is_on_the_bill(
     spent, raced = {}, {}
     for most in (1, 2):
         folder = tmp_path / str(most)
-        options = (*DEAR, f"controller.race.shortlist={most}", "trainer.max_epochs=3")
+        shortlist = (f"controller.race.shortlist={most}", "controller.race.twin=20")
+        options = (*DEAR, *shortlist, "trainer.max_epochs=3")
         fit(folder, *VECTORS, *options, "blueprint=[mlp,lora]")
         (race,) = events(folder)
         raced[most] = [name for name in race["numbers"] if " at " in name]

@@ -63,6 +63,19 @@ def test_a_replay_germinates_at_the_ticks_and_with_the_sizes_of_the_other_run(
     assert born == {3: "big", 8: "small"}
 
 
+@pytest.mark.parametrize("max_live", [1, 2, 5])
+def test_several_germinations_of_one_tick_are_replayed_in_as_many_slots(
+    tmp_path: Path, max_live: int
+) -> None:
+    lines = [{"tick": 3, "event": "germinate", "parameters": size} for size in (85, 12, 40)]
+    (tmp_path / "events.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    lottery = Random(timing=Replay(run=str(tmp_path)), pace=Pace(), max_live=max_live)
+    plan = lottery.decide(seen(view("a"), view("b"), tick=3))
+    births = [move for move in plan if move.blueprint is not None]
+    assert [move.blueprint for move in births] == ["big", "small"][:max_live]
+    assert len({move.site for move in births}) == len(births)
+
+
 def test_a_size_that_no_blueprint_has_takes_the_nearest(tmp_path: Path) -> None:
     event = {"tick": 2, "event": "germinate", "parameters": 60}
     (tmp_path / "events.jsonl").write_text(json.dumps(event))

@@ -24,8 +24,9 @@ from kasmina._version import __version__
 
 log = logging.getLogger(__name__)
 
-FORMAT = 3
-"""1 had no stamp; its loader began an interrupted epoch anew. 2 counted lost races by network."""
+FORMAT = 4
+"""1 had no stamp; its loader began an interrupted epoch anew. 2 counted lost races by network.
+3 had one winner's weights a race."""
 
 STAMP = "kasmina"
 FOLDER = "checkpoints"
@@ -132,7 +133,7 @@ def upgrade(content: Any, path: Path) -> dict[str, Any]:
             f"kasmina {__version__}, which reads formats up to {FORMAT}: "
             f"install kasmina>={stamp['version']}"
         )
-    for step in (_from_first, _from_second)[stamp["format"] - 1 :]:
+    for step in (_from_first, _from_second, _from_third)[stamp["format"] - 1 :]:
         step(content)
     return content
 
@@ -154,6 +155,14 @@ def _from_second(content: dict[str, Any]) -> None:
     raced = state.get("raced", ()) if count else ()
     lost = {entry["site"]: {"count": count, "tick": entry["tick"]} for entry in raced}
     state.update({"lost": lost} if state else {})
+
+
+def _from_third(content: dict[str, Any]) -> None:
+    """Say of a winner's weights whose they are."""
+    state = content.get("callbacks", {}).get("Lifecycle", {})
+    born = (move["site"] for move in state.get("pending", ()) if move["event"] == "germinate")
+    if state.get("weights"):
+        state["weights"] = {next(born): state["weights"]}
 
 
 def kept(folder: Path, name: str = LAST) -> list[Path]:

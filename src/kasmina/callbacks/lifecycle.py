@@ -36,8 +36,8 @@ R = TypeVar("R")
 class Lifecycle(GrowthCallback):
     """The controller sees an observation when validation ends; its plan waits for the tick.
 
-    A controller may want the network probed or candidates raced before it decides; a winner's
-    weights wait with the plan that germinates it.
+    A controller may want the network probed or candidates raced before it decides; winners' weights
+    wait with the plan that germinates them.
 
     Args:
         controller: maps an observation to decisions.
@@ -54,7 +54,7 @@ class Lifecycle(GrowthCallback):
         self.lost: dict[str, Lost] = {}
         self.race_flops = 0.0
         self.dear: Dear | None = None
-        self.weights: dict[str, Tensor] = {}
+        self.weights: dict[str, dict[str, Tensor]] = {}
         self._sizes: dict[str, dict[str, int]] = {}
 
     def on_decide(self, trainer: Trainer, module: GrowingModule, tick: int) -> None:
@@ -119,7 +119,8 @@ class Lifecycle(GrowthCallback):
         for decision in plan:
             stage = module.model.slot(decision.site).stage
             if decision.event in hears(stage):
-                grown = weights if decision.event is Event.GERMINATE else {}
+                born = decision.event is Event.GERMINATE
+                grown = weights.get(decision.site, {}) if born else {}
                 change(trainer, module, tick, decision, weights=grown)
             else:
                 log.info("%s: %s is moot while %s", decision.site, decision.event, stage)
@@ -190,7 +191,7 @@ class Lifecycle(GrowthCallback):
         raced = {
             "raced": [asdict(entry) for entry in self.raced],
             "lost": {site: asdict(lost) for site, lost in self.lost.items()},
-            "weights": dict(self.weights),
+            "weights": {site: dict(own) for site, own in self.weights.items()},
             "race_flops": self.race_flops,
             "dear": None if self.dear is None else asdict(self.dear),
         }
@@ -211,7 +212,8 @@ class Lifecycle(GrowthCallback):
         self.race_flops = float(state_dict.get("race_flops", 0.0))
         dear = state_dict.get("dear")
         self.dear = None if dear is None else Dear(**dear)
-        self.weights = dict(state_dict.get("weights", {}))
+        weights = state_dict.get("weights", {})
+        self.weights = {site: dict(own) for site, own in weights.items()}
         self.pending = [
             Decision(**{**d, "event": Event(d["event"])}) for d in state_dict["pending"]
         ]

@@ -55,7 +55,9 @@ def hold_race(trainer: Trainer, module: GrowingModule, wanted: Wanted, tick: int
         context=trainer.precision_plugin.forward_context,
     )
     most = wanted.most - probed
-    outcome = race(module.model, candidates, rules=wanted.rules, terms=terms, most=most)
+    outcome = race(
+        module.model, candidates, rules=wanted.rules, terms=terms, room=wanted.room, most=most
+    )
     return replace(outcome, flops=outcome.flops + probed)
 
 

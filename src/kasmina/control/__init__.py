@@ -1,6 +1,6 @@
 """Controllers: an observation in, decisions with reasons out."""
 
-from kasmina.control.base import Controller, Grower
+from kasmina.control.base import Choice, Controller, Grower
 from kasmina.control.biggest import Biggest
 from kasmina.control.entry import Candidate, Entry, Rules, Wanted
 from kasmina.control.evidence import Evidence
@@ -17,6 +17,7 @@ from kasmina.control.timing import Periodic, Plateau, Replay, Score
 __all__ = [
     "Biggest",
     "Candidate",
+    "Choice",
     "Controller",
     "Decision",
     "Entry",

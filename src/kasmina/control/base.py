@@ -1,6 +1,8 @@
 """What a controller is, and what all that grow have in common."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from kasmina.control.observation import Decision, Observation, SlotView
@@ -27,6 +29,23 @@ class Prober(Controller, Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Choice:
+    """A seed to germinate.
+
+    Args:
+        view: the slot.
+        blueprint: one of its ``sizes``.
+        why: this one.
+        numbers: that it rests on.
+    """
+
+    view: SlotView
+    blueprint: str
+    why: str
+    numbers: Mapping[str, float] = field(default_factory=dict)
+
+
 class Grower(ABC):
     """Grows at the ticks of ``timing``, and leads every seed through its life at ``pace``.
 
@@ -44,7 +63,7 @@ class Grower(ABC):
         self.max_live = max_live
 
     def decide(self, seen: Observation) -> list[Decision]:
-        """The moves of live seeds, then at most one new seed."""
+        """The moves of live seeds, then new seeds, as many as there is room for."""
         moves = [move for view in seen.slots if (move := self.pace.decide(view))]
         return moves + self._germinate(seen)
 
@@ -52,10 +71,8 @@ class Grower(ABC):
         places, due = self.places(seen)
         if due is None:
             return []
-        view, blueprint, why = self.choose(seen, places, due)
-        numbers = {"parameters": float(view.sizes[blueprint])}
-        reason = f"{due.reason}; {why}"
-        return grow(view.site, blueprint, reason, numbers)
+        chosen = self.choose(seen, places, due)[: self.room(seen)]
+        return [move for choice in chosen for move in _grow(choice, due)]
 
     def asks(self, seen: Observation) -> Ask | None:
         """What the timing asks for, where a seed could germinate at all."""
@@ -67,27 +84,30 @@ class Grower(ABC):
         """The slots that a seed can germinate in, and why now; no reason where it is not time."""
         return _empty(seen), self.timing.due(seen) if self._open(seen) else None
 
+    def room(self, seen: Observation) -> int:
+        """Seeds that may germinate beside those whose fate is open."""
+        return max(0, self.max_live - sum(view.alive for view in seen.slots))
+
     def _open(self, seen: Observation) -> bool:
-        room = sum(view.alive for view in seen.slots) < self.max_live
-        return room and bool(_empty(seen)) and not self.pace.in_tail(seen)
+        return bool(self.room(seen) and _empty(seen)) and not self.pace.in_tail(seen)
 
     @abstractmethod
-    def choose(
-        self, seen: Observation, places: list[SlotView], due: Due
-    ) -> tuple[SlotView, str, str]:
-        """The slot among ``places``, the blueprint among its ``sizes``, and the reason."""
+    def choose(self, seen: Observation, places: list[SlotView], due: Due) -> Sequence[Choice]:
+        """Seeds for slots among ``places``, one a slot; the first of them germinate, as many as
+        there is room for."""
 
 
 def _empty(seen: Observation) -> list[SlotView]:
     return [view for view in seen.slots if view.stage is Stage.DORMANT and view.sizes]
 
 
-def grow(
-    site: str, blueprint: str, reason: str, numbers: dict[str, float] | None = None
-) -> list[Decision]:
+def _grow(choice: Choice, due: Due) -> list[Decision]:
     """Germinate a seed and let it train at once."""
+    site, blueprint = choice.view.site, choice.blueprint
+    numbers = {"parameters": float(choice.view.sizes[blueprint]), **choice.numbers}
+    reason = f"{due.reason}; {choice.why}"
     return [
-        Decision(site, Event.GERMINATE, reason, blueprint=blueprint, numbers=numbers or {}),
+        Decision(site, Event.GERMINATE, reason, blueprint=blueprint, numbers=numbers),
         Decision(site, Event.TRAIN, "a germinated seed starts to train"),
     ]
 

@@ -2,7 +2,7 @@
 
 from typing import final
 
-from kasmina.control.base import Grower, next_in_turn
+from kasmina.control.base import Choice, Grower, next_in_turn
 from kasmina.control.observation import Observation, SlotView
 from kasmina.control.timing import Due
 
@@ -11,10 +11,9 @@ from kasmina.control.timing import Due
 class Biggest(Grower):
     """Slots in turn, in each the blueprint with the most parameters."""
 
-    def choose(
-        self, seen: Observation, places: list[SlotView], due: Due
-    ) -> tuple[SlotView, str, str]:
+    def choose(self, seen: Observation, places: list[SlotView], due: Due) -> list[Choice]:
         """The next slot in turn and its biggest blueprint."""
         view = next_in_turn(places)
         blueprint = max(view.sizes, key=lambda name: (view.sizes[name], name))
-        return view, blueprint, f"{blueprint} is the biggest of {len(view.sizes)} blueprints here"
+        why = f"{blueprint} is the biggest of {len(view.sizes)} blueprints here"
+        return [Choice(view, blueprint, why)]

@@ -9,23 +9,24 @@ class Rules:
     """How candidates race, and what a winner has to bring.
 
     Args:
-        shortlist: slots whose candidates race, those of the best probe; None races all.
+        shortlist: slots whose candidates race, those of the best probe; None races all. The best
+            candidate of each has its turn beside a twin.
         criterion: a ``kasmina.probe.Criterion``, for the shortlist.
         steps: optimizer steps of the first round; each round after it doubles them.
         rate: share of a seed's learning rate at which candidates train. At full rate a wide one may
             be thrown about in the first steps of its life, and come last in a short race.
-        twin: optimizer steps that the network then trains for with the best seed, and its twin
-            without one: what the host would have learned anyway is no merit of a seed.
+        twin: optimizer steps that the network then trains for with a slot's best seed, and its twin
+            without: what the host would have learned anyway is no merit of a seed.
         held_out: training samples that judge, where ``data.race_size`` keeps none apart.
         price_parameters: nats of loss that as many parameters as the host has must bring.
         price_flops: nats of loss that a forward as dear as the host's must bring.
-        confidence: of the one-sided bound below which the winner's utility does not lie.
+        confidence: of the one-sided bound below which a winner's utility does not lie.
         tries: seeds that a slot may lose; after that its candidates race no more.
         rest: ticks that a slot takes no part after a race that nobody has won; each one more in a
             row doubles them, and a winner anywhere ends them.
         share: of the FLOPs that the run is limited to, where it is, the most that races take: none
-            is held that would go beyond if it cost what the last one did, or, for the first, what
-            its steps and networks let expect; None: no limit.
+            is held that would go beyond if it cost what the last one did, or what its steps and
+            networks let expect; None: no limit.
 
     Raises:
         ValueError: a number that makes no sense; names it.
@@ -107,12 +108,14 @@ class Wanted:
         candidates: who may race, before the shortlist.
         rules: of the race.
         reason: why now.
-        most: FLOPs that it may be expected to cost; where it would be more, none is held.
+        room: seeds that may win.
+        most: FLOPs that it may take; where it has to be expected to take more, none is held.
     """
 
     candidates: tuple[Candidate, ...]
     rules: Rules
     reason: str
+    room: int = 1
     most: float = math.inf
 
 
@@ -147,11 +150,11 @@ class Entry:
         steps: optimizer steps that it was trained for behind a still host.
         drop: mean loss of the still host minus that with the seed.
         rent: what the seed's parameters and FLOPs have to bring.
-        gain: of the best alone: mean loss of the twin minus that with the seed, both trained on;
-            None for the others.
+        gain: mean loss of the twin, with those that had won before, minus that with this seed as
+            well, both trained on; None for those that had no turn beside a twin.
         error: standard error, over samples, of ``gain``, or of ``drop`` where there is none.
-        lower: lower confidence bound of the utility, of the best alone.
-        won: whether it is the best, and its utility surely above zero.
+        lower: lower confidence bound of the utility; without a gain none.
+        won: whether its utility is surely above zero.
         trust: share of drop and gain that counts, by the record of the blueprint in this run.
     """
 

@@ -2,12 +2,11 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Protocol, final, runtime_checkable
 
-from kasmina.control.base import Controller, Grower
+from kasmina.control.base import Choice, Controller, Grower
 from kasmina.control.entry import Candidate, Entry, Lost, Rules, Wanted, trust
-from kasmina.control.observation import Bill, Decision, Observation, SlotView
+from kasmina.control.observation import Bill, Observation, SlotView
 from kasmina.control.pace import Pace
 from kasmina.control.promise import Ask
 from kasmina.control.timing import Due, Timing
@@ -24,8 +23,9 @@ class Racer(Controller, Protocol):
 
 @final
 class Raced(Grower):
-    """Where growth is due, every dormant slot and fitting blueprint is a candidate; the winner of
-    their race germinates, and nothing where none is surely worth its rent.
+    """Where growth is due, every dormant slot and fitting blueprint is a candidate; the winners of
+    their race germinate, one a slot and no more than ``max_live`` leaves room for, and nothing
+    where none is surely worth its rent.
 
     Args:
         race: the rules.
@@ -47,7 +47,8 @@ class Raced(Grower):
             for view in places
             for name in view.sizes
         )
-        return Wanted(candidates, self.race, due.reason, self._most(seen.bill))
+        most = self._share(seen.bill) - seen.bill.races
+        return Wanted(candidates, self.race, due.reason, self.room(seen), most)
 
     def asks(self, seen: Observation) -> Ask | None:
         """What the timing asks for, where a race could follow."""
@@ -63,29 +64,22 @@ class Raced(Grower):
     def _spent(self, bill: Bill) -> bool:
         return bill.races + bill.last > self._share(bill)
 
-    def _most(self, bill: Bill) -> float:
-        """What the first may cost; of the others the last tells what the next one will."""
-        return math.inf if bill.last else self._share(bill)
-
     def _share(self, bill: Bill) -> float:
         """FLOPs that all races may take."""
         return math.inf if self.race.share is None else self.race.share * bill.limit
 
-    def _germinate(self, seen: Observation) -> list[Decision]:
+    def choose(self, seen: Observation, places: list[SlotView], due: Due) -> list[Choice]:
+        """The winners of this tick's race."""
         won = [entry for entry in seen.raced if entry.won and entry.tick == seen.tick]
-        plan = super()._germinate(seen) if won else []
-        rests_on = won[0].numbers() if won else {}
         return [
-            replace(move, numbers={**move.numbers, **rests_on}) if move.blueprint else move
-            for move in plan
+            Choice(
+                seen.slot(entry.site),
+                entry.blueprint,
+                verdict(entry, len(seen.raced)),
+                entry.numbers(),
+            )
+            for entry in won
         ]
-
-    def choose(
-        self, seen: Observation, places: list[SlotView], due: Due
-    ) -> tuple[SlotView, str, str]:
-        """The winner of this tick's race."""
-        won = next(entry for entry in seen.raced if entry.won)
-        return seen.slot(won.site), won.blueprint, account(seen.raced)
 
 
 def losses(lost: Mapping[str, Lost], raced: tuple[Entry, ...]) -> dict[str, Lost]:
@@ -101,13 +95,19 @@ def losses(lost: Mapping[str, Lost], raced: tuple[Entry, ...]) -> dict[str, Lost
 
 def account(raced: tuple[Entry, ...]) -> str:
     """What came of a race, in words."""
-    best = leader(raced)
-    verdict = "won against" if best.won else "came before"
-    fate = "" if best.won else ", but is not surely worth its rent"
-    bound = f"utility {best.utility:.4f} nats a sample, surely above {best.lower:.4f}"
-    return f"{best} {verdict} {len(raced) - 1} others{fate}: {bound}"
+    won = [entry for entry in raced if entry.won] or [leader(raced)]
+    return "; ".join(verdict(entry, len(raced)) for entry in won)
+
+
+def verdict(entry: Entry, raced: int) -> str:
+    """What came of one that was held against a twin, in words."""
+    said = "won against" if entry.won else "came before"
+    fate = "" if entry.won else ", but is not surely worth its rent"
+    bound = f"utility {entry.utility:.4f} nats a sample, surely above {entry.lower:.4f}"
+    return f"{entry} {said} {raced - 1} others{fate}: {bound}"
 
 
 def leader(raced: tuple[Entry, ...]) -> Entry:
-    """The candidate that was compared with a twin."""
-    return next(entry for entry in raced if entry.gain is not None)
+    """The best of the candidates that were held against a twin, a winner where there is one."""
+    judged = [entry for entry in raced if entry.gain is not None]
+    return max(judged, key=lambda entry: (entry.won, entry.utility))

@@ -3,7 +3,7 @@
 import random
 from typing import final
 
-from kasmina.control.base import Grower
+from kasmina.control.base import Choice, Grower
 from kasmina.control.observation import Observation, SlotView
 from kasmina.control.pace import Pace
 from kasmina.control.timing import Due, Timing
@@ -23,16 +23,17 @@ class Random(Grower):
         super().__init__(timing=timing, pace=pace, max_live=max_live)
         self.seed = seed
 
-    def choose(
-        self, seen: Observation, places: list[SlotView], due: Due
-    ) -> tuple[SlotView, str, str]:
-        """One of the candidates of the wanted size, or of the nearest to it."""
-        candidates = [(view, name) for view in places for name in view.sizes]
-        if due.size is not None:
-            candidates = _of_size(candidates, due.size)
+    def choose(self, seen: Observation, places: list[SlotView], due: Due) -> list[Choice]:
+        """For each wanted size one of the candidates that have it, or the nearest to it."""
         lot = random.Random(f"{self.seed}/{seen.tick}")
-        view, blueprint = lot.choice(candidates)
-        return view, blueprint, f"drawn by lot from {len(candidates)} candidates"
+        chosen: list[Choice] = []
+        for size in (due.sizes or (None,))[: len(places)]:
+            taken = [choice.view for choice in chosen]
+            candidates = [(v, name) for v in places if v not in taken for name in v.sizes]
+            candidates = candidates if size is None else _of_size(candidates, size)
+            why = f"drawn by lot from {len(candidates)} candidates"
+            chosen.append(Choice(*lot.choice(candidates), why))
+        return chosen
 
 
 def _of_size(candidates: list[tuple[SlotView, str]], size: int) -> list[tuple[SlotView, str]]:

@@ -13,10 +13,15 @@ from kasmina.control.promise import Ask
 
 @dataclass(frozen=True)
 class Due:
-    """It is time to grow: why, and how many parameters are wanted where that is known."""
+    """It is time to grow.
+
+    Args:
+        reason: why.
+        sizes: parameters of the seeds that are wanted, one each; empty where that is not known.
+    """
 
     reason: str
-    size: int | None = None
+    sizes: tuple[int, ...] = ()
 
 
 class Timing(Protocol):
@@ -144,10 +149,12 @@ class Replay:
         if not path.is_file():
             raise ValueError(f"no events to replay: {path} does not exist")
         events = [json.loads(line) for line in path.read_text().splitlines()]
-        self.sizes = {e["tick"]: e["parameters"] for e in events if e["event"] == "germinate"}
+        self.sizes: dict[int, list[int]] = {}
+        for event in events:
+            if event["event"] == "germinate":
+                self.sizes.setdefault(event["tick"], []).append(event["parameters"])
 
     def due(self, seen: Observation) -> Due | None:
         """At each of that run's germinations."""
-        if seen.tick not in self.sizes:
-            return None
-        return Due("the replayed run germinated at this tick", self.sizes[seen.tick])
+        sizes = tuple(self.sizes.get(seen.tick, ()))
+        return Due("the replayed run germinated at this tick", sizes) if sizes else None

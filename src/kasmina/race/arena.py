@@ -24,6 +24,11 @@ class Arena:
         model: the network in training.
         terms: of the race.
         sites: where seeds will be tried.
+
+    Attributes:
+        flops: of a forward of the network; a batch of ``few`` samples.
+        above: of what a forward computes for a seed at each site, what is below computed once.
+        shared: sites below which the host's work can be kept.
     """
 
     def __init__(self, model: Grafted, terms: Terms, sites: Collection[str]) -> None:
@@ -35,7 +40,9 @@ class Arena:
         self.once = called_once(self.model, inputs)
         self.flops = _flops(lambda: call(self.model, inputs))
         self.flops_a_sample = self.flops / len(few(terms.held_out[0][1]))
-        self.shared = frozenset(site for site in sites if self._shares(site, inputs))
+        above = {site: self._above(site, inputs) for site in sites}
+        self.shared = frozenset(site for site, flops in above.items() if flops is not None)
+        self.above = {s: self.flops if flops is None else flops for s, flops in above.items()}
 
     def prefix(self, batch: Batch, sites: Collection[str], training: bool) -> Prefix:
         """What the host computes of ``batch`` up to the last of ``sites``."""
@@ -80,13 +87,16 @@ class Arena:
     def _run(self, batch: Batch, buffers: dict[str, Tensor], site: str | None) -> Any:
         return functional_call(_At(self.model, site), buffers, (batch[0],))
 
-    def _shares(self, site: str, inputs: Any) -> bool:
-        """Whether a forward that takes what was kept is the plain one, bit for bit."""
-        with torch.no_grad():
+    def _above(self, site: str, inputs: Any) -> float | None:
+        """FLOPs of a forward that takes what was kept; None where it is not the plain one, bit for
+        bit."""
+        with torch.no_grad(), counter() as counted:
             plain = call(self.model, inputs)
             prefix = Prefix(self.model, {site}, lambda: call(self.model, inputs), self.once)
+            before = counted.get_total_flops()
             with prefix.below(site):
-                return _same(plain, call(self.model, inputs))
+                same = _same(plain, call(self.model, inputs))
+        return float(counted.get_total_flops() - before) if same else None
 
 
 class _At(nn.Module):

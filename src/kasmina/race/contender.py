@@ -21,6 +21,7 @@ class Contender:
     Attributes:
         steps: optimizer steps so far.
         flops: of its forward, over that of the network without it.
+        look: of a forward with it that takes what the host has kept, over the same.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Contender:
         self.buffers = arena.buffers()
         self.steps = 0
         self.flops = arena.seed_flops(candidate.site, self.seed)
+        self.look = self.flops + arena.above[candidate.site] / arena.flops
 
     def step(self, batch: Batch, prefix: Prefix, left: float = 1.0) -> None:
         """One optimizer step on the loss that the seed will face, at ``left`` of its rates."""

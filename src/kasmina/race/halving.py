@@ -1,12 +1,12 @@
-"""Successive halving: all candidates train a little, the better half twice as long, and so on.
+"""Successive halving: candidates train a little, the better half of each slot twice as long, and so
+on.
 
 Jamieson & Talwalkar 2016, https://arxiv.org/abs/1502.07943.
 """
 
 import math
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, replace
-from statistics import NormalDist
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -17,8 +17,9 @@ from kasmina.race.arena import Arena
 from kasmina.race.contender import Contender
 from kasmina.race.meter import Meter
 from kasmina.race.terms import Terms
+from kasmina.race.turns import Turns, losses, mean_and_error
 from kasmina.race.twin import Twin
-from kasmina.rng import derive, undisturbed
+from kasmina.rng import undisturbed
 
 
 @dataclass(frozen=True)
@@ -28,13 +29,13 @@ class Outcome:
     Args:
         entries: every candidate as it was last measured, in the order in which they were given.
         flops: that the race has spent.
-        weights: of the winner's seed, by name; empty without a winner.
+        weights: of each winner's seed, by site and name; empty without a winner.
         dear: why it was not held, and has no entries; None where it was.
     """
 
     entries: tuple[Entry, ...]
     flops: float
-    weights: dict[str, Tensor]
+    weights: dict[str, dict[str, Tensor]]
     dear: Dear | None = None
 
 
@@ -44,6 +45,7 @@ def race(
     *,
     rules: Rules,
     terms: Terms,
+    room: int = 1,
     most: float = math.inf,
 ) -> Outcome:
     """Race the candidates on a copy of ``model``.
@@ -52,7 +54,9 @@ def race(
     function of the model, the candidates and the terms.
 
     Args:
-        most: FLOPs; no race is held that is expected to take more.
+        room: seeds that may win, one a slot.
+        most: FLOPs; no race is held that is expected to take more before a second seed has its turn
+            beside a twin, and none has that would go beyond.
 
     Raises:
         ValueError: no candidate.
@@ -64,7 +68,7 @@ def race(
         found = _Race(model, candidates, rules, terms)
         if (expected := found.expected()) > most:
             return Outcome((), found.meter.total, {}, Dear(terms.tick, expected, most))
-        return found.run()
+        return found.run(room, most)
 
 
 class _Race:
@@ -77,73 +81,54 @@ class _Race:
             Contender(self.arena, terms, candidate, rate=rules.rate) for candidate in candidates
         ]
         self.num_host = sum(p.numel() for p in model.host.parameters())
-        self.rounds = max(1, math.ceil(math.log2(len(candidates))))
+        largest = max(len(own) for own in _by_site(self.all).values())
+        self.rounds = max(1, math.ceil(math.log2(largest)))
+        self.turns = Turns(model, rules, self.arena, self.meter, candidates=len(self.all))
 
     def expected(self) -> float:
-        """FLOPs, as if the dearest went on in each round and no forward was shared; a backward
-        takes two forwards."""
+        """FLOPs up to the end of the first turn, as if the dearest went on in each round, and a
+        backward took two forwards."""
         samples = len(self.terms.batch(0)[1])
         held_out = sum(len(batch[1]) for batch in self.terms.held_out)
-        dearest = sorted((1 + each.flops for each in self.all), reverse=True)
-        forwards, alive = float(held_out), len(self.all)
+        price = {each: each.look for each in self.all}
+        forwards, alive = float(held_out), self.all
         for number in range(self.rounds):
-            seen = 3 * samples * self.rules.steps * 2**number + held_out
-            forwards += seen * sum(dearest[:alive])
-            alive = math.ceil(alive / 2)
-        forwards += (3 * samples * self.rules.twin + held_out) * (1 + dearest[0])
-        return forwards * self.arena.flops_a_sample
+            steps, looks = self.rules.steps * 2**number, sum(each.look for each in alive)
+            forwards += samples * steps * (1 + 3 * looks) + held_out * (1 + looks)
+            alive = _halves(alive, price)
+        dearest = max(each.flops for each in alive)
+        turns = self.turns.price([]) + self.turns.price([dearest])
+        return forwards * self.arena.flops_a_sample + turns
 
-    def run(self) -> Outcome:
-        """Halve until one is left, and compare that one with a twin."""
-        still = self._losses("host", Twin(self.model, self.terms, None))
+    def run(self, room: int, most: float) -> Outcome:
+        """Halve until one is left in each slot, and compare those with twins, the best first."""
+        still = losses(Twin(self.model, self.terms), self.terms, self.meter, "host")
         entries: dict[Contender, Entry] = {}
         alive = self.all
         for number in range(self.rounds):
             self._train(alive, self.rules.steps * 2**number)
             entries |= self._measure(alive, still)
-            ranked = sorted(alive, key=lambda each: -self._so_far(entries[each]))
-            alive = ranked[: math.ceil(len(alive) / 2)]
-        (best,) = alive
-        weights = best.weights()
-        entries[best] = self._judge(best, entries[best])
+            alive = _halves(alive, {each: self._so_far(entries[each]) for each in alive})
+        entries |= self.turns.judge(alive, entries, room=room, most=most)
         ordered = tuple(entries[each] for each in self.all)
-        return Outcome(ordered, self.meter.total, weights if entries[best].won else {})
+        weights = {e.candidate.site: e.weights() for e in alive if entries[e].won}
+        return Outcome(ordered, self.meter.total, weights)
 
     def _so_far(self, entry: Entry) -> float:
         """The utility with the rent that is due by now: a big seed has not paid off at once."""
         due = entry.steps / (self.rules.steps * ((1 << self.rounds) - 1))
         return entry.believed(entry.drop) - entry.rent * due
 
-    def _judge(self, best: Contender, entry: Entry) -> Entry:
-        """The bound holds for the best of as many as have begun: these samples chose it."""
-        twins = {
-            "with": Twin(self.model, self.terms, best),
-            "without": Twin(self.model, self.terms, None),
-        }
-        for done in range(self.rules.twin):
-            step, left = best.steps + done, 1 - done / self.rules.twin
-            self._draw("batch", step)
-            batch = self.terms.batch(step)
-            for name, twin in twins.items():
-                self._draw("step", step)
-                self.meter.run(("twin", name), batch, twin.step, batch, left)
-        losses = {name: self._losses(("twin look", name), twin) for name, twin in twins.items()}
-        gain, error = _mean(losses["without"] - losses["with"])
-        chance = (1 - self.rules.confidence) / len(self.all)
-        surely = gain - NormalDist().inv_cdf(1 - chance) * error
-        lower = entry.believed(surely) - entry.rent
-        return replace(entry, gain=gain, error=error, lower=lower, won=lower > 0)
-
     def _train(self, alive: Sequence[Contender], steps: int) -> None:
         sites = frozenset(each.candidate.site for each in alive)
         first = alive[0].steps
         for step in range(first, first + steps):
-            self._draw("batch", step)
+            self.terms.draw(self.arena.device, "batch", step)
             batch = self.terms.batch(step)
-            self._draw("prefix", step)
+            self.terms.draw(self.arena.device, "prefix", step)
             prefix = self.meter.run(("prefix", sites), batch, self.arena.prefix, batch, sites, True)
-            for each in alive:
-                self._draw("step", step)  # every candidate drops what the others drop
+            for each in alive:  # every candidate drops what the others drop
+                self.terms.draw(self.arena.device, "step", step)
                 left = 1 - (step - first) / steps
                 self.meter.run(("step", each), batch, each.step, batch, prefix, left)
 
@@ -161,7 +146,7 @@ class _Race:
         candidate, parameters = each.candidate, each.seed.num_parameters
         rent = self.rules.price_parameters * parameters / self.num_host
         rent += self.rules.price_flops * each.flops
-        drop, error = _mean(gains)
+        drop, error = mean_and_error(gains)
         return Entry(
             tick=self.terms.tick,
             site=candidate.site,
@@ -174,21 +159,17 @@ class _Race:
             trust=candidate.trust,
         )
 
-    def _losses(self, kind: Hashable, network: Twin) -> Tensor:
-        return torch.cat(
-            [self.meter.run(kind, batch, network.losses, batch) for batch in self.terms.held_out]
-        )
 
-    def _draw(self, what: str, step: int) -> None:
-        """All that is drawn from here on comes from the run's seed, the tick and the step."""
-        seed = derive("race", self.terms.run_seed, self.terms.tick, what, step)
-        torch.default_generator.manual_seed(seed)
-        if self.arena.device.type == "cuda":
-            with torch.cuda.device(self.arena.device):
-                torch.cuda.manual_seed(seed)
+def _by_site(contenders: Sequence[Contender]) -> dict[str, list[Contender]]:
+    found: dict[str, list[Contender]] = {}
+    for each in contenders:
+        found.setdefault(each.candidate.site, []).append(each)
+    return found
 
 
-def _mean(gains: Tensor) -> tuple[float, float]:
-    """Mean and standard error; of a seed that is not finite the worst."""
-    mean, error = float(gains.mean()), float(gains.std() / math.sqrt(len(gains)))
-    return (mean, error) if math.isfinite(mean + error) else (-math.inf, 0.0)
+def _halves(contenders: Sequence[Contender], by: Mapping[Contender, float]) -> list[Contender]:
+    """The better half of each slot's, the best of all first."""
+    kept = []
+    for own in _by_site(contenders).values():
+        kept += sorted(own, key=lambda each: -by[each])[: math.ceil(len(own) / 2)]
+    return sorted(kept, key=lambda each: -by[each])

@@ -5,11 +5,13 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from kasmina.graft import Grafted
 from kasmina.recipe import Recipe
+from kasmina.rng import derive
 from kasmina.tasks import predictions, sample_losses
 
 Batch = tuple[Any, Any]
@@ -43,6 +45,14 @@ class Terms:
     optimizer: Callable[[list[nn.Parameter]], Optimizer]
     continued: Callable[[Grafted], Optimizer]
     context: Callable[[], AbstractContextManager[Any]] = nullcontext
+
+    def draw(self, device: torch.device, what: str, step: int) -> None:
+        """All that is drawn from here on comes from the run's seed, the tick and the step."""
+        seed = derive("race", self.run_seed, self.tick, what, step)
+        torch.default_generator.manual_seed(seed)
+        if device.type == "cuda":
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
 
     def losses(self, outputs: object, targets: Tensor) -> Tensor:
         """The task loss of every sample by itself. Shape: (N,), float64 on the CPU."""

@@ -1,10 +1,7 @@
-"""Whether to grow: the network with the best seed and its twin without one train side by side.
-
-A seed behind a still host gets the credit for what the host would have learned by itself, and for
-batch statistics that follow the weights; against a twin it does not.
-"""
+"""A network that goes on training, with seeds or without: what a race holds against each other."""
 
 import copy
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -22,19 +19,17 @@ class Twin:
     Args:
         model: the network in training.
         terms: of the race.
-        contender: whose seed is blended in fully, with its optimizer; None for no seed.
+        contenders: whose seeds are blended in fully, with their optimizers.
     """
 
-    def __init__(self, model: Grafted, terms: Terms, contender: Contender | None) -> None:
+    def __init__(self, model: Grafted, terms: Terms, contenders: Sequence[Contender] = ()) -> None:
         self.terms = terms
-        self.alphas: dict[str, float] = {}
+        self.alphas = {each.candidate.site: 1.0 for each in contenders}
         self.model = own_copy(model)
         self.optimizers = [terms.continued(self.model)]
-        if contender is not None:
-            site = contender.candidate.site
-            self.alphas = {site: 1.0}
-            seed, optimizer = copy.deepcopy((contender.seed, contender.optimizer))
-            self.model.slot(site).seed = seed
+        for each in contenders:
+            seed, optimizer = copy.deepcopy((each.seed, each.optimizer))
+            self.model.slot(each.candidate.site).seed = seed
             self.optimizers.append(optimizer)
 
     def step(self, batch: Batch, left: float = 1.0) -> None:
