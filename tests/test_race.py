@@ -176,7 +176,9 @@ def one_class(lr: float = 0.0) -> Terms:
     )
 
 
-def judged(candidates: Sequence[Candidate] = PLAIN, twin: int = 3, **options: Any) -> Outcome:
+def judged(
+    candidates: Sequence[Candidate] = PLAIN[::-1], twin: int = 10, **options: Any
+) -> Outcome:
     rules = replace(RULES, steps=10, twin=twin)
     return race(network(0.0), candidates, rules=rules, terms=one_class(), **options)
 
@@ -190,13 +192,16 @@ def test_each_slots_best_has_its_turn_until_there_is_no_room(room: int) -> None:
     assert [entry.gain is not None for entry in found.entries].count(True) == room
 
 
-def test_the_best_has_the_first_turn_and_what_wins_later_wins_beside_it() -> None:
-    alone, both = judged(room=1), judged(room=2)
-    (first,) = alone.weights
-    assert first == max(alone.entries, key=lambda entry: entry.drop).site
+@pytest.mark.parametrize("order", [(2, 1, 0), (2, 0, 1)])
+def test_slots_have_their_turns_as_given_and_what_wins_later_wins_beside_the_first(
+    order: tuple[int, ...],
+) -> None:
+    given = [PLAIN[number] for number in order]
+    alone, both = judged(given, room=1), judged(given, room=2)
+    first, second = (each.site for each in given[:2])
+    assert (set(alone.weights), set(both.weights)) == ({first}, {first, second})
     assert same(both.weights[first], alone.weights[first])
     by_site = {entry.site: entry for entry in both.entries}
-    (second,) = set(both.weights) - {first}
     (single,) = judged([Candidate(second, "plain")]).entries
     assert single.drop == by_site[second].drop
     assert single.gain is not None

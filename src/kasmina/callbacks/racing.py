@@ -64,10 +64,10 @@ def hold_race(trainer: Trainer, module: GrowingModule, wanted: Wanted, tick: int
 def _shortlist(
     module: GrowingModule, wanted: Wanted, data: "_Data"
 ) -> tuple[Sequence[Candidate], float]:
-    """Those of the slots with the best score, and what the probe has cost."""
+    """Those of the slots with the best score, the best first, and what the probe has cost."""
     sites = {candidate.site for candidate in wanted.candidates}
     most = wanted.rules.shortlist
-    if most is None or most >= len(sites):
+    if most is None or len(sites) == 1:
         return wanted.candidates, 0.0
     growth = module.growth
     found = probe(
@@ -80,7 +80,7 @@ def _shortlist(
         criterion=wanted.rules.criterion,  # type: ignore[arg-type]
     )
     best = [site for site in found.pooled if site in sites][:most]
-    return [each for each in wanted.candidates if each.site in best], found.flops
+    return [each for site in best for each in wanted.candidates if each.site == site], found.flops
 
 
 def _continued(trainer: Trainer, module: GrowingModule, model: Grafted) -> Optimizer:

@@ -10,7 +10,8 @@ class Rules:
 
     Args:
         shortlist: slots whose candidates race, those of the best probe; None races all. The best
-            candidate of each has its turn beside a twin.
+            candidate of each has its turn beside a twin, in the order of the probe, or else of the
+            host.
         criterion: a ``kasmina.probe.Criterion``, for the shortlist.
         steps: optimizer steps of the first round; each round after it doubles them.
         rate: share of a seed's learning rate at which candidates train. At full rate a wide one may

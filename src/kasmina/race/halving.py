@@ -54,6 +54,7 @@ def race(
     function of the model, the candidates and the terms.
 
     Args:
+        candidates: those of a slot whose turn beside a twin is to come first, first.
         room: seeds that may win, one a slot.
         most: FLOPs; no race is held that is expected to take more before a second seed has its turn
             beside a twin, and none has that would go beyond.
@@ -101,7 +102,7 @@ class _Race:
         return forwards * self.arena.flops_a_sample + turns
 
     def run(self, room: int, most: float) -> Outcome:
-        """Halve until one is left in each slot, and compare those with twins, the best first."""
+        """Halve until one is left in each slot, and compare those with twins, slot by slot."""
         still = losses(Twin(self.model, self.terms), self.terms, self.meter, "host")
         entries: dict[Contender, Entry] = {}
         alive = self.all
@@ -168,8 +169,8 @@ def _by_site(contenders: Sequence[Contender]) -> dict[str, list[Contender]]:
 
 
 def _halves(contenders: Sequence[Contender], by: Mapping[Contender, float]) -> list[Contender]:
-    """The better half of each slot's, the best of all first."""
+    """The better half of each slot's; slots in the order in which they were given."""
     kept = []
     for own in _by_site(contenders).values():
         kept += sorted(own, key=lambda each: -by[each])[: math.ceil(len(own) / 2)]
-    return sorted(kept, key=lambda each: -by[each])
+    return kept
