@@ -2,13 +2,14 @@ import io
 import math
 
 import pytest
+from omegaconf import OmegaConf
 from rich.console import Console
 
 from kasmina import jobs
 from kasmina.jobs import Job
-from kasmina.live import Board, Progress, Started, apart, clock, progress
+from kasmina.live import Board, Progress, Started, apart, budget, clock, progress
 
-HEAD = "tick,epoch,step,wall_s,val/accuracy\n"
+HEAD = "tick,epoch,step,wall_s,train_flops,val/accuracy\n"
 JOBS = {n: f"seed={n}" for n in range(4)}
 
 
@@ -25,8 +26,8 @@ def console(height: int = 40, *, terminal: bool) -> Console:
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        (HEAD + "1,0,4,2.0,0.25\n2,1,8,4.0,0.5\n", Progress(2, 0.5, 4.0)),
-        (HEAD + "1,0,4,2.0,0.25\n2,1,8", None),  # it is being written
+        (HEAD + "1,0,4,2.0,1e3,0.25\n2,1,8,4.0,2e3,0.5\n", Progress(2, 0.5, 4.0, 2000.0)),
+        (HEAD + "1,0,4,2.0,1e3,0.25\n2,1,8", None),  # it is being written
         (HEAD, None),
         ("", None),
     ],
@@ -44,6 +45,17 @@ def test_the_time_left_follows_the_pace_so_far():
     assert Progress(2, 0.5, 4.0).left(10) == 16.0
     assert Progress(10, 0.5, 4.0).left(10) == 0.0
     assert math.isnan(Progress(2, 0.5, 4.0).left(-1))
+
+
+def test_where_flops_are_limited_the_time_left_follows_what_is_spent():
+    seen = Progress(2, 0.5, 4.0, 100.0)
+    assert seen.left(-1, 400.0) == seen.left(1000, 400.0) == 12.0
+    assert seen.left(4, 1e9) == 4.0
+    assert seen.left(1000, 50.0) == 0.0
+    config = OmegaConf.create({"callbacks": {"budget": {"flops": 2e9}, "feed": {}}})
+    assert budget(config) == 2e9
+    assert budget(OmegaConf.create({"callbacks": {"budget": {"flops": None}}})) == math.inf
+    assert budget(OmegaConf.create({"callbacks": None})) == math.inf
 
 
 @pytest.mark.parametrize(
@@ -66,7 +78,7 @@ def drawn(board: Board, running: list[Started]) -> list[str]:
 
 
 def test_the_table_has_what_runs_then_what_ended_then_what_waits(tmp_path):
-    (tmp_path / "metrics.csv").write_text(HEAD + "1,0,4,2.0,0.25\n")
+    (tmp_path / "metrics.csv").write_text(HEAD + "1,0,4,2.0,1e3,0.25\n")
     jobs.append(tmp_path, job(0))
     jobs.append(tmp_path, job(1, "failed", math.nan, "broken"))
     board = Board(tmp_path, JOBS, console(terminal=False))

@@ -1,5 +1,6 @@
 """``kasmina ablate NAME``: plan an ablation, run it, report on it."""
 
+import math
 import os
 import shlex
 import subprocess
@@ -18,7 +19,7 @@ from kasmina import arms, hydra_api, jobs, places, typed
 from kasmina.ablation import Ablation
 from kasmina.faults import Interrupted, UsageFaults
 from kasmina.launch import check_jobs, check_launcher, launch
-from kasmina.live import clock, progress
+from kasmina.live import budget, clock, progress
 from kasmina.ranks import clean
 from kasmina.suggest import unknown
 from kasmina.usage import Parser
@@ -121,7 +122,7 @@ def _estimate(ablation: Ablation, fixed: list[str]) -> None:
     print(f"timing {_EPOCHS} epochs of job 0 ...", file=sys.stderr)
     each = _seconds(config, first, most)
     if each is None:
-        print("no estimate of time: the job has no fixed number of epochs, or did not get far")
+        print("no estimate of time: the job has no fixed end, or did not get far")
         return
     waves = Counter(job.wave for job in ablation.jobs())
     rounds = sum(-(-count // room) for count in waves.values())
@@ -134,7 +135,7 @@ def _estimate(ablation: Ablation, fixed: list[str]) -> None:
 def _seconds(config: DictConfig, overrides: list[str], most: int | None) -> float | None:
     """How long one job would take; None where that cannot be told."""
     epochs = config.trainer.max_epochs
-    if epochs is None or epochs < _EPOCHS:
+    if epochs is None or (epochs < _EPOCHS and budget(config) == math.inf):
         return None
     with tempfile.TemporaryDirectory() as folder:
         place = f"hydra.run.dir={typed.quoted(Path(folder))}"
@@ -147,8 +148,7 @@ def _seconds(config: DictConfig, overrides: list[str], most: int | None) -> floa
         seen = progress(Path(folder), f"val/{config.task.monitor}")
         if done.returncode or seen is None:
             return None
-        found: float | None = took - seen.seconds + seen.seconds / seen.epochs * epochs
-        return found
+        return took + seen.left(epochs, budget(config))
 
 
 def _report(folder: Path) -> None:

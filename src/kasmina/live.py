@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
@@ -35,27 +36,36 @@ class Started:
         run: its folder.
         monitor: the column of ``metrics.csv`` that sweeps look at.
         epochs: that it will train; -1: without a limit.
+        flops: that it may spend on that.
     """
 
     number: int
     run: Path
     monitor: str
     epochs: int
+    flops: float = math.inf
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run has come: epochs, the last value of the metric, seconds."""
+    """How far a run has come: epochs, the last value of the metric, seconds, FLOPs."""
 
     epochs: int
     value: float
     seconds: float
+    flops: float = 0.0
 
-    def left(self, epochs: int) -> float:
-        """Seconds until the end of ``epochs``, at the pace so far; nan when nobody knows."""
-        if epochs < 0:
-            return math.nan
-        return self.seconds / self.epochs * max(0, epochs - self.epochs)
+    def left(self, epochs: int, flops: float = math.inf) -> float:
+        """Seconds until ``epochs`` are done or ``flops`` spent, at the pace so far; nan when nobody
+        knows."""
+        done = max(self.epochs / epochs if epochs > 0 else 0.0, self.flops / flops)
+        return self.seconds * max(0.0, 1 / done - 1) if done else math.nan
+
+
+def budget(config: DictConfig) -> float:
+    """FLOPs that a run of this config may spend; infinite where nothing limits them."""
+    limit = OmegaConf.select(config, "callbacks.budget.flops")
+    return math.inf if limit is None else float(limit)
 
 
 def progress(run: Path, monitor: str) -> Progress | None:
@@ -68,7 +78,8 @@ def progress(run: Path, monitor: str) -> Progress | None:
     last = jobs.tail(path)[-1:]
     row = next(csv.DictReader([head, *last]), {}) if last != [head.rstrip("\r\n")] else {}
     try:
-        return Progress(int(row["epoch"]) + 1, float(row[monitor]), float(row["wall_s"]))
+        numbers = (float(row[column]) for column in (monitor, "wall_s", "train_flops"))
+        return Progress(int(row["epoch"]) + 1, *numbers)
     except (KeyError, TypeError, ValueError):  # a row that is being written
         return None
 
@@ -157,7 +168,7 @@ class Board:
         if seen is None:
             return (*what, "", "", "", "running")
         of = "" if job.epochs < 0 else f"/{job.epochs}"
-        eta = clock(seen.left(job.epochs))
+        eta = clock(seen.left(job.epochs, job.flops))
         return (*what, f"{seen.epochs}{of}", _number(seen.value), eta, "running")
 
     def _ended(self, job: Job) -> tuple[str, ...]:

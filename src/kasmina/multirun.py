@@ -22,7 +22,7 @@ from kasmina import hydra_api, jobs, places, typed
 from kasmina.atomic import write_text
 from kasmina.faults import ConfigFaults, Interrupted
 from kasmina.jobs import DONE, OUTPUT, Job
-from kasmina.live import Board, Started, apart
+from kasmina.live import Board, Started, apart, budget
 from kasmina.lock import locked
 from kasmina.pool import Pool, Running, Work
 from kasmina.ranks import JOB_OF, clean
@@ -187,7 +187,8 @@ class Multirun:
             need=places.need(config),
             keep=self.keep,
         )
-        started = Started(number, run, f"val/{config.task.monitor}", config.trainer.max_epochs)
+        epochs, flops = config.trainer.max_epochs, budget(config)
+        started = Started(number, run, f"val/{config.task.monitor}", epochs, flops)
         how = "goes on" if own[0].startswith(_RESUME) else "starts"
         return Plan(work, started, overrides, how)
 
