@@ -17,7 +17,7 @@ from kasmina.race.arena import Arena
 from kasmina.race.contender import Contender
 from kasmina.race.meter import Meter
 from kasmina.race.terms import Terms
-from kasmina.race.turns import Turns, losses, mean_and_error
+from kasmina.race.turns import Turns, held_out_losses, mean_and_error
 from kasmina.race.twin import Twin
 from kasmina.rng import undisturbed
 
@@ -103,7 +103,7 @@ class _Race:
 
     def run(self, room: int, most: float) -> Outcome:
         """Halve until one is left in each slot, and compare those with twins, slot by slot."""
-        still = losses(Twin(self.model, self.terms), self.terms, self.meter, "host")
+        still = held_out_losses(Twin(self.model, self.terms), self.terms, self.meter, "host")
         entries: dict[Contender, Entry] = {}
         alive = self.all
         for number in range(self.rounds):

@@ -87,7 +87,7 @@ class Turns:
             batch = self.terms.batch(step)
             self.terms.draw(self.arena.device, "step", step)
             self.meter.run(("twin", kind), batch, network.step, batch, left)
-        return losses(network, self.terms, self.meter, ("twin look", kind))
+        return held_out_losses(network, self.terms, self.meter, ("twin look", kind))
 
     def _judged(self, entry: Entry, gains: Tensor) -> Entry:
         gain, error = mean_and_error(gains)
@@ -97,7 +97,7 @@ class Turns:
         return replace(entry, gain=gain, error=error, lower=lower, won=lower > 0)
 
 
-def losses(network: Twin, terms: Terms, meter: Meter, kind: Hashable) -> Tensor:
+def held_out_losses(network: Twin, terms: Terms, meter: Meter, kind: Hashable) -> Tensor:
     """Of each held-out sample. Shape: (N,), float64."""
     return torch.cat([meter.run(kind, batch, network.losses, batch) for batch in terms.held_out])
 
