@@ -194,17 +194,18 @@ def test_lost_races_of_a_file_of_format_2_are_those_of_the_slots_in_the_last(cou
 
 
 @pytest.mark.parametrize("weights", [{}, {"body.weight": 1}], ids=len)
+@pytest.mark.parametrize("event", ["germinate", "prune"])
 def test_the_weights_of_a_file_of_format_3_belong_to_the_slot_that_germinates(
-    weights: dict[str, int],
+    weights: dict[str, int], event: str
 ) -> None:
-    moves = [("a", "train"), ("b", "germinate"), ("b", "train")]
+    moves = [("a", "train"), ("b", event), ("c", "train")]
     pending = [{"site": site, "event": event} for site, event in moves]
     old = {
         **{"topology": {}, "state_dict": {}, checkpoints.STAMP: {"format": 3, "version": "0.1"}},
         "callbacks": {"Lifecycle": {"pending": pending, "weights": weights}},
     }
     found = checkpoints.upgrade(old, Path("old.ckpt"))["callbacks"]["Lifecycle"]["weights"]
-    assert found == ({"b": weights} if weights else {})
+    assert found == ({"b": weights} if weights and event == "germinate" else {})
 
 
 def test_a_file_of_a_later_format_says_which_program_reads_it(tmp_path: Path) -> None:

@@ -52,10 +52,12 @@ def test_where_flops_are_limited_the_time_left_follows_what_is_spent():
     assert seen.left(-1, 400.0) == seen.left(1000, 400.0) == 12.0
     assert seen.left(4, 1e9) == 4.0
     assert seen.left(1000, 50.0) == 0.0
+    assert Progress(2, 0.5, 4.0).left(None, 1e9) != seen.left(None, 400.0) == 12.0
     config = OmegaConf.create({"callbacks": {"budget": {"flops": 2e9}, "feed": {}}})
     assert budget(config) == 2e9
     assert budget(OmegaConf.create({"callbacks": {"budget": {"flops": None}}})) == math.inf
     assert budget(OmegaConf.create({"callbacks": None})) == math.inf
+    assert budget(OmegaConf.merge(config, {"baseline": {"compute": 1.5}})) == 3e9
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,7 @@ def _estimate(ablation: Ablation, fixed: list[str]) -> None:
 def _seconds(config: DictConfig, overrides: list[str], most: int | None) -> float | None:
     """How long one job would take; None where that cannot be told."""
     epochs = config.trainer.max_epochs
-    if epochs is None or (epochs < _EPOCHS and budget(config) == math.inf):
+    if (epochs is None or epochs < _EPOCHS) and budget(config) == math.inf:
         return None
     with tempfile.TemporaryDirectory() as folder:
         place = f"hydra.run.dir={typed.quoted(Path(folder))}"

@@ -160,9 +160,9 @@ def _from_second(content: dict[str, Any]) -> None:
 def _from_third(content: dict[str, Any]) -> None:
     """Say of a winner's weights whose they are."""
     state = content.get("callbacks", {}).get("Lifecycle", {})
-    born = (move["site"] for move in state.get("pending", ()) if move["event"] == "germinate")
+    born = [move["site"] for move in state.get("pending", ()) if move["event"] == "germinate"]
     if state.get("weights"):
-        state["weights"] = {next(born): state["weights"]}
+        state["weights"] = {site: state["weights"] for site in born[:1]}
 
 
 def kept(folder: Path, name: str = LAST) -> list[Path]:

@@ -35,14 +35,14 @@ class Started:
         number: within the multirun.
         run: its folder.
         monitor: the column of ``metrics.csv`` that sweeps look at.
-        epochs: that it will train; -1: without a limit.
+        epochs: that it will train; -1 or None: without a limit.
         flops: that it may spend on that.
     """
 
     number: int
     run: Path
     monitor: str
-    epochs: int
+    epochs: int | None
     flops: float = math.inf
 
 
@@ -55,17 +55,19 @@ class Progress:
     seconds: float
     flops: float = 0.0
 
-    def left(self, epochs: int, flops: float = math.inf) -> float:
+    def left(self, epochs: int | None, flops: float = math.inf) -> float:
         """Seconds until ``epochs`` are done or ``flops`` spent, at the pace so far; nan when nobody
         knows."""
-        done = max(self.epochs / epochs if epochs > 0 else 0.0, self.flops / flops)
+        trained = self.epochs / epochs if epochs is not None and epochs > 0 else 0.0
+        done = max(trained, self.flops / flops)
         return self.seconds * max(0.0, 1 / done - 1) if done else math.nan
 
 
 def budget(config: DictConfig) -> float:
     """FLOPs that a run of this config may spend; infinite where nothing limits them."""
     limit = OmegaConf.select(config, "callbacks.budget.flops")
-    return math.inf if limit is None else float(limit)
+    times = OmegaConf.select(config, "baseline.compute") or 1.0  # which the run itself works out
+    return math.inf if limit is None else times * float(limit)
 
 
 def progress(run: Path, monitor: str) -> Progress | None:
@@ -167,7 +169,7 @@ class Board:
         what = (str(job.number), self.words.get(job.number, ""))
         if seen is None:
             return (*what, "", "", "", "running")
-        of = "" if job.epochs < 0 else f"/{job.epochs}"
+        of = "" if job.epochs is None or job.epochs < 0 else f"/{job.epochs}"
         eta = clock(seen.left(job.epochs, job.flops))
         return (*what, f"{seen.epochs}{of}", _number(seen.value), eta, "running")
 

@@ -136,7 +136,7 @@ class Dear:
     def __str__(self) -> str:
         return (
             f"no race is held: it would take {self.expected:.3g} FLOPs, and races may take "
-            f"{self.most:.3g} of this run; possible: a larger controller.race.share, fewer steps"
+            f"{max(0.0, self.most):.3g} more; possible: a larger controller.race.share, fewer steps"
         )
 
 

@@ -1,4 +1,4 @@
-"""Growth by evidence: candidates race behind the host, and the best one grows if it pays."""
+"""Growth by evidence: candidates race behind the host, and whoever pays grows, one a slot."""
 
 import math
 from collections.abc import Mapping
@@ -75,7 +75,7 @@ class Raced(Grower):
             Choice(
                 seen.slot(entry.site),
                 entry.blueprint,
-                verdict(entry, len(seen.raced)),
+                verdict(entry, seen.raced),
                 entry.numbers(),
             )
             for entry in won
@@ -96,15 +96,16 @@ def losses(lost: Mapping[str, Lost], raced: tuple[Entry, ...]) -> dict[str, Lost
 def account(raced: tuple[Entry, ...]) -> str:
     """What came of a race, in words."""
     won = [entry for entry in raced if entry.won] or [leader(raced)]
-    return "; ".join(verdict(entry, len(raced)) for entry in won)
+    return "; ".join(verdict(entry, raced) for entry in won)
 
 
-def verdict(entry: Entry, raced: int) -> str:
+def verdict(entry: Entry, raced: tuple[Entry, ...]) -> str:
     """What came of one that was held against a twin, in words."""
+    others = sum(other.site == entry.site for other in raced) - 1
     said = "won against" if entry.won else "came before"
     fate = "" if entry.won else ", but is not surely worth its rent"
     bound = f"utility {entry.utility:.4f} nats a sample, surely above {entry.lower:.4f}"
-    return f"{entry} {said} {raced - 1} others{fate}: {bound}"
+    return f"{entry} {said} {others} others{fate}: {bound}"
 
 
 def leader(raced: tuple[Entry, ...]) -> Entry:

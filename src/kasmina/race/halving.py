@@ -55,7 +55,7 @@ def race(
 
     Args:
         candidates: those of a slot whose turn beside a twin is to come first, first.
-        room: seeds that may win, one a slot.
+        room: seeds that may win, one a slot; the others have no turn any more.
         most: FLOPs; no race is held that is expected to take more before a second seed has its turn
             beside a twin, and none has that would go beyond.
 
@@ -84,13 +84,14 @@ class _Race:
         self.num_host = sum(p.numel() for p in model.host.parameters())
         largest = max(len(own) for own in _by_site(self.all).values())
         self.rounds = max(1, math.ceil(math.log2(largest)))
-        self.turns = Turns(model, rules, self.arena, self.meter, candidates=len(self.all))
+        self.turns = Turns(
+            model, rules=rules, arena=self.arena, meter=self.meter, candidates=len(self.all)
+        )
 
     def expected(self) -> float:
         """FLOPs up to the end of the first turn, as if the dearest went on in each round, and a
         backward took two forwards."""
-        samples = len(self.terms.batch(0)[1])
-        held_out = sum(len(batch[1]) for batch in self.terms.held_out)
+        samples, held_out = self.turns.samples, self.turns.held_out
         price = {each: each.look for each in self.all}
         forwards, alive = float(held_out), self.all
         for number in range(self.rounds):

@@ -26,18 +26,23 @@ class Turns:
     """Copies of one network, which train from the same state on the same batches.
 
     Args:
-        model, rules, terms: of the race.
+        model, rules, arena: of the race.
         meter: that all is charged to.
-        arena: of the race.
         candidates: that began; a bound holds for the best of as many, because the samples that
             judge are also those that chose.
+
+    Attributes:
+        samples: of a training batch.
+        held_out: samples that judge.
     """
 
     def __init__(
-        self, model: Grafted, rules: Rules, arena: Arena, meter: Meter, *, candidates: int
+        self, model: Grafted, *, rules: Rules, arena: Arena, meter: Meter, candidates: int
     ) -> None:
         self.model, self.rules, self.arena, self.meter = model, rules, arena, meter
         self.terms, self.candidates = arena.terms, candidates
+        self.samples = len(self.terms.batch(0)[1])
+        self.held_out = sum(len(batch[1]) for batch in self.terms.held_out)
 
     def judge(
         self,
@@ -73,9 +78,7 @@ class Turns:
 
     def price(self, seeds: Sequence[float]) -> float:
         """FLOPs of a network with seeds that cost so many of its forwards."""
-        samples = len(self.terms.batch(0)[1])
-        held_out = sum(len(batch[1]) for batch in self.terms.held_out)
-        forwards = (3 * samples * self.rules.twin + held_out) * (1 + sum(seeds))
+        forwards = (3 * self.samples * self.rules.twin + self.held_out) * (1 + sum(seeds))
         return forwards * self.arena.flops_a_sample
 
     def _trained(self, seeds: Sequence[Contender], first: int) -> Tensor:
