@@ -1,10 +1,7 @@
 """Scikit-learn's digits: disjoint, fixed, stratified splits and checked facts."""
 
-from pathlib import Path
-
 import pytest
 import torch
-from runs import made
 
 from kasmina.data.digits import Digits
 
@@ -59,17 +56,6 @@ def test_images_are_fractions_of_full_ink() -> None:
 def test_a_wrong_declaration_is_named(wrong: str) -> None:
     with pytest.raises(ValueError, match=rf"^data.{wrong} came as 7, but digits has {wrong} \d+$"):
         Digits(**{wrong: 7}).setup("fit")
-
-
-def test_training_images_go_through_what_is_configured_and_others_do_not(tmp_path: Path) -> None:
-    shift = "data.augment={_target_: kasmina.data.augment.Augment, crop: 1}"
-    run = made(tmp_path, "experiment=digits_grow", shift)
-    run.data.setup("fit")
-    augment = run.module.training_options.augment
-    assert augment is not None
-    images, _ = run.data.dataset("train")[torch.arange(8)]
-    assert not torch.equal(augment.train()(images), images)
-    assert torch.equal(augment.eval()(images), images)
 
 
 @pytest.mark.parametrize("sizes", [(0, 400), (300, 0), (1000, 797), (-1, 10)])

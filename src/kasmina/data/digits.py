@@ -5,7 +5,6 @@ Alpaydin & Kaynak 1998, https://archive.ics.uci.edu/dataset/80
 
 import torch
 from sklearn.datasets import load_digits
-from torch import nn
 
 from kasmina.data.base import DataModule, Split, check, image_facts
 from kasmina.data.samples import Samples
@@ -21,7 +20,6 @@ class Digits(DataModule):
         val_size: images held out for decisions.
         test_size: images for the last line of a report.
         split_seed: of the split; another seed is another experiment.
-        augment: what the training step puts images through, or None.
         num_classes: checked, as the three after it.
         in_channels: of one image.
         image_size: height and width in pixels.
@@ -45,7 +43,6 @@ class Digits(DataModule):
         val_size: int = 300,
         test_size: int = 400,
         split_seed: int = 0,
-        augment: nn.Module | None = None,
         num_classes: int = 10,
         in_channels: int = 1,
         image_size: int = 8,
@@ -62,7 +59,6 @@ class Digits(DataModule):
             drop_last=drop_last,
             gate_size=gate_size,
             race_size=race_size,
-            augment=augment,
         )
         if min(val_size, test_size) < 1 or val_size + test_size >= _NUM_IMAGES:
             raise ValueError(
