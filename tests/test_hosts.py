@@ -116,6 +116,15 @@ def test_the_hidden_layers_of_an_mlp_are_its_sites() -> None:
     assert host(IMAGES).shape == (4, 5)
 
 
+def test_the_flattened_input_of_an_mlp_is_a_site() -> None:
+    host = mlp()
+    assert host.get_submodule("input")(IMAGES).equal(IMAGES.flatten(1))
+    heard: list[Tensor] = []
+    host.get_submodule("input").register_forward_hook(lambda *args: heard.append(args[2]))
+    host(IMAGES)
+    assert [tuple(h.shape) for h in heard] == [(4, 3 * 9 * 8)]
+
+
 @pytest.mark.parametrize("activation", ["relu", "gelu", "silu", "tanh"])
 def test_an_mlp_takes_each_activation(activation: str) -> None:
     assert mlp(activation=activation)(IMAGES).isfinite().all()

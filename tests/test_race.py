@@ -313,6 +313,17 @@ def test_a_seed_that_helps_wins_and_brings_the_weights_of_its_race() -> None:
     assert not same(dict(fresh.state_dict()), found.weights["blocks.2"])
 
 
+def test_held_out_samples_are_judged_by_a_loss_of_their_own() -> None:
+    def judged(factor: float) -> Outcome:
+        scaled = lambda out, targets: factor * nn.functional.cross_entropy(out, targets)  # noqa: E731
+        return race(network(), PLAIN[:1], rules=RULES, terms=terms(judged=scaled))
+
+    plain, doubled = judged(1.0), judged(2.0)
+    assert plain.entries == raced(PLAIN[:1]).entries
+    assert doubled.entries[0].drop == pytest.approx(2 * plain.entries[0].drop, rel=1e-5)
+    assert same(doubled.weights, plain.weights)
+
+
 def test_what_the_host_learns_by_itself_is_no_merit_of_a_seed() -> None:
     (still,), (learning,) = helped(0.0).entries, helped(0.3).entries
     assert still.drop == learning.drop

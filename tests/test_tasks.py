@@ -47,6 +47,21 @@ def test_a_loss_and_a_metric_of_ones_own_come_from_a_config() -> None:
     assert task.sign == -1
 
 
+def test_targets_are_smoothed_in_training_and_not_in_what_is_reported() -> None:
+    task = Classification(num_classes=3, label_smoothing=0.3)
+    outputs, targets = torch.tensor([[2.0, 0.0, -1.0], [0.0, 1.0, 0.0]]), torch.tensor([0, 2])
+    smoothed = nn.functional.cross_entropy(outputs, targets, label_smoothing=0.3)
+    assert task.loss(outputs, targets) == smoothed
+    metrics = task.metrics("val/")
+    metrics.update(outputs, targets)
+    plain = nn.functional.cross_entropy(outputs, targets)
+    assert plain != smoothed
+    assert metrics.compute()["val/loss"] == plain
+    score = Classification(num_classes=3, label_smoothing=0.3, monitor="loss", mode="min").score()
+    score.update(outputs, targets)
+    assert score.compute() == plain
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [

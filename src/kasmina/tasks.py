@@ -16,7 +16,8 @@ class Task:
     """A loss and metrics of (outputs, targets); use it as it is for a loss of your own.
 
     Args:
-        loss: maps (outputs, targets) to a 0-d mean loss.
+        loss: maps (outputs, targets) to a 0-d mean loss; it is reported of each split.
+        training_loss: what training minimizes, where that is another: a smoothed or weighted one.
         metrics: torchmetrics by name, each updated with (outputs, targets).
         monitor: the name of the metric that decisions watch, or ``loss``.
         mode: ``max`` where more is better, ``min`` where less is.
@@ -34,12 +35,14 @@ class Task:
         monitor: str,
         mode: str,
         chance: float | None = None,
+        training_loss: Callable[[Tensor, Tensor], Tensor] | None = None,
     ) -> None:
         if monitor not in {"loss", *metrics}:
             raise ValueError(unknown("metric to monitor", monitor, ["loss", *metrics]))
         if mode not in {"min", "max"}:
             raise ValueError(unknown("mode", mode, ["min", "max"]))
-        self._loss = loss
+        self.reported = loss
+        self._trained = training_loss or loss
         self._metrics = dict(metrics)
         self.monitor = monitor
         self.mode = mode
@@ -47,19 +50,19 @@ class Task:
 
     def loss(self, outputs: Any, targets: Tensor) -> Tensor:
         """The training loss, a 0-d tensor."""
-        return self._loss(predictions(outputs), targets)
+        return self._trained(predictions(outputs), targets)
 
     def metrics(self, prefix: str) -> MetricCollection:
         """Fresh metrics of one split, its loss among them."""
-        every: dict[str, Metric | MetricCollection] = {"loss": MeanLoss(self._loss)}
+        every: dict[str, Metric | MetricCollection] = {"loss": MeanLoss(self.reported)}
         every |= {name: metric.clone() for name, metric in self._metrics.items()}
         return MetricCollection(every, prefix=prefix, compute_groups=False)
 
     def score(self) -> Metric:
         """A fresh copy of the monitored metric, for a look at another network."""
-        return (
-            MeanLoss(self._loss) if self.monitor == "loss" else self._metrics[self.monitor].clone()
-        )
+        if self.monitor == "loss":
+            return MeanLoss(self.reported)
+        return self._metrics[self.monitor].clone()
 
     @property
     def sign(self) -> float:
@@ -69,6 +72,10 @@ class Task:
 
 class Classification(Task):
     """One class a sample: cross entropy and accuracy.
+
+    Args:
+        label_smoothing: share of a training target that is spread over all classes (Szegedy et al.
+            2016, https://arxiv.org/abs/1512.00567); what is reported is not smoothed.
 
     Raises:
         ValueError: no class, or a smoothing outside [0, 1].
@@ -88,7 +95,8 @@ class Classification(Task):
                 f"not {num_classes} and {label_smoothing}"
             )
         super().__init__(
-            loss=nn.CrossEntropyLoss(label_smoothing=label_smoothing),
+            loss=nn.CrossEntropyLoss(),
+            training_loss=nn.CrossEntropyLoss(label_smoothing=label_smoothing),
             metrics={"accuracy": MulticlassAccuracy(num_classes, average="micro")},
             monitor=monitor,
             mode=mode,

@@ -48,6 +48,7 @@ def hold_race(trainer: Trainer, module: GrowingModule, wanted: Wanted, tick: int
         batch=data.training,
         held_out=data.held_out(),
         loss=module.task.loss,
+        judged=module.task.reported,
         optimizer=lambda weights: module.training_options.optimizer.build(
             [{"params": weights, **growth.seeds.own()}]
         ),

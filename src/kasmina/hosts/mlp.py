@@ -18,7 +18,7 @@ _ACTIVATIONS: dict[str, type[nn.Module]] = {
 
 
 class MLP(nn.Module):
-    """Classifier of flattened inputs; its sites are the hidden layers ``layers.0``, ...
+    """Classifier of flattened inputs; sites are ``input`` and the hidden layers ``layers.0``, ...
 
     Args:
         in_features: F, the product of one sample's shape.
@@ -46,6 +46,7 @@ class MLP(nn.Module):
             raise ValueError(unknown("activation", activation, get_args(Activation)))
         if not widths or min(widths) < 1:
             raise ValueError(f"an MLP has at least one hidden layer, not widths {list(widths)}")
+        self.input = nn.Flatten()
         ins = [in_features, *widths[:-1]]
         self.layers = nn.ModuleList(
             nn.Sequential(nn.Linear(i, o), _ACTIVATIONS[activation]())
@@ -54,7 +55,7 @@ class MLP(nn.Module):
         self.head = nn.Linear(widths[-1], num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x.flatten(1)
+        x = self.input(x)
         for layer in self.layers:
             x = layer(x)
         out: Tensor = self.head(x)

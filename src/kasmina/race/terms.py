@@ -29,10 +29,11 @@ class Terms:
         batch: the training batch of a step, by number, drawn from the CPU's and the device's
             generators alone.
         held_out: batches that no candidate trains on.
-        loss: maps (outputs, targets) to a 0-d mean loss.
+        loss: maps (outputs, targets) to a 0-d mean loss; candidates train on it.
         optimizer: makes a seed's optimizer.
         continued: the run's optimizer as it stands, for a copy of the network.
         context: around every forward: mixed precision.
+        judged: the loss that held-out samples are judged by, where it is not that of training.
     """
 
     blueprints: Mapping[str, Recipe]
@@ -45,6 +46,7 @@ class Terms:
     optimizer: Callable[[list[nn.Parameter]], Optimizer]
     continued: Callable[[Grafted], Optimizer]
     context: Callable[[], AbstractContextManager[Any]] = nullcontext
+    judged: Callable[[Any, Tensor], Tensor] | None = None
 
     def draw(self, device: torch.device, what: str, step: int) -> None:
         """All that is drawn from here on comes from the run's seed, the tick and the step."""
@@ -55,5 +57,6 @@ class Terms:
                 torch.cuda.manual_seed(seed)
 
     def losses(self, outputs: object, targets: Tensor) -> Tensor:
-        """The task loss of every sample by itself. Shape: (N,), float64 on the CPU."""
-        return sample_losses(self.loss, predictions(outputs).float(), targets).double().cpu()
+        """The loss of every sample by itself. Shape: (N,), float64 on the CPU."""
+        loss = self.judged or self.loss
+        return sample_losses(loss, predictions(outputs).float(), targets).double().cpu()
