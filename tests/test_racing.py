@@ -123,6 +123,20 @@ def test_the_winner_is_born_with_the_weights_of_its_race(grown: Any) -> None:
     assert later["weights"] == {}
 
 
+def test_a_winner_may_be_born_as_any_other_newborn(grown: Any, tmp_path: Path) -> None:
+    born = Notes()
+    options = (*VECTORS, *FREE, "trainer.max_epochs=8", "test=false")
+    fit(tmp_path, *options, "controller.race.keep_weights=false", callbacks=(born,))
+    (first, *_), (other, *_) = events(grown[0]), events(tmp_path)
+    assert first == other  # the race is the same
+    raced, anew = grown[1].born[0], born.born[0]
+    assert raced.keys() == anew.keys()
+    assert not same(raced, anew)
+    silent = {name for name, tensor in anew.items() if not tensor.any()}
+    assert silent  # what it puts out has not been trained
+    assert any(bool(raced[name].any()) for name in silent)
+
+
 def test_the_record_has_the_race_before_the_birth_with_the_utility_of_every_candidate(
     grown: Any,
 ) -> None:

@@ -28,6 +28,8 @@ class Rules:
         share: of the FLOPs that the run is limited to, where it is, the most that races take: none
             is held that would go beyond if it cost what the last one did, or what its steps and
             networks let expect; None: no limit.
+        keep_weights: a winner is born with the weights that its race has trained; or else as any
+            other newborn is.
 
     Raises:
         ValueError: a number that makes no sense; names it.
@@ -45,6 +47,7 @@ class Rules:
     tries: int = 2
     rest: int = 5
     share: float | None = 0.15
+    keep_weights: bool = True
 
     def __post_init__(self) -> None:
         least = {"shortlist": 1, "steps": 1, "twin": 1, "held_out": 2, "tries": 1, "rest": 0}

@@ -29,7 +29,8 @@ class Outcome:
     Args:
         entries: every candidate as it was last measured, in the order in which they were given.
         flops: that the race has spent.
-        weights: of each winner's seed, by site and name; empty without a winner.
+        weights: of each winner's seed, by site and name; empty without one, or where the rules do
+            not keep them.
         dear: why it was not held, and has no entries; None where it was.
     """
 
@@ -113,7 +114,8 @@ class _Race:
             alive = _halves(alive, {each: self._so_far(entries[each]) for each in alive})
         entries |= self.turns.judge(alive, entries, room=room, most=most)
         ordered = tuple(entries[each] for each in self.all)
-        weights = {e.candidate.site: e.weights() for e in alive if entries[e].won}
+        kept = alive if self.rules.keep_weights else []
+        weights = {e.candidate.site: e.weights() for e in kept if entries[e].won}
         return Outcome(ordered, self.meter.total, weights)
 
     def _so_far(self, entry: Entry) -> float:
