@@ -315,7 +315,9 @@ def test_a_seed_that_helps_wins_and_brings_the_weights_of_its_race() -> None:
 
 def test_held_out_samples_are_judged_by_a_loss_of_their_own() -> None:
     def judged(factor: float) -> Outcome:
-        scaled = lambda out, targets: factor * nn.functional.cross_entropy(out, targets)  # noqa: E731
+        def scaled(out: Tensor, targets: Tensor) -> Tensor:
+            return factor * nn.functional.cross_entropy(out, targets)
+
         return race(network(), PLAIN[:1], rules=RULES, terms=terms(judged=scaled))
 
     plain, doubled = judged(1.0), judged(2.0)
