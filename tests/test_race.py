@@ -1,5 +1,6 @@
 """Candidates race behind a host that stays as it is."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -108,7 +109,7 @@ def test_what_was_kept_of_the_host_changes_no_bit(site: str, training: bool) -> 
     grow(model, "blocks.0", Stage.FOSSILIZED) if site != "blocks.0" else None
     arena = Arena(model, terms(), set(SITES))
     assert arena.shared == set(SITES)
-    contender = Contender(arena, terms(), Candidate(site, "plain"))
+    contender = Contender(arena, terms(), RULES, Candidate(site, "plain"))
     (batch,) = batches(1)
     found = []
     for sites in ({site}, set(SITES), set()):
@@ -177,10 +178,21 @@ def one_class(lr: float = 0.0) -> Terms:
 
 
 def judged(
-    candidates: Sequence[Candidate] = PLAIN[::-1], twin: int = 10, **options: Any
+    candidates: Sequence[Candidate] = PLAIN[::-1],
+    elsewhere: Sequence[Candidate] = (),
+    room: int = 1,
+    most: float = math.inf,
+    **rules: Any,
 ) -> Outcome:
-    rules = replace(RULES, steps=10, twin=twin)
-    return race(network(0.0), candidates, rules=rules, terms=one_class(), **options)
+    return race(
+        network(0.0),
+        candidates,
+        rules=replace(RULES, **{"steps": 10, "twin": 10, **rules}),
+        terms=one_class(),
+        elsewhere=elsewhere,
+        room=room,
+        most=most,
+    )
 
 
 @pytest.mark.parametrize("room", [1, 2, 3])
@@ -223,6 +235,63 @@ def test_a_turn_that_would_go_beyond_the_share_is_not_had() -> None:
     assert whole.flops > 1.8 * one.flops
     spent = judged(room=3, twin=60, most=1.4 * one.flops)
     assert (spent.weights.keys(), spent.flops) == (one.weights.keys(), one.flops)
+
+
+ELSEWHERE = [Candidate(site, name) for site in SITES[1::-1] for name in BLUEPRINTS]
+
+
+def spread(**options: Any) -> Outcome:
+    """One slot is raced for, and its best one has its turn in all."""
+    options = {"candidates": PLAIN[2:], "elsewhere": ELSEWHERE, "room": 3, **options}
+    return judged(**options)
+
+
+@pytest.mark.parametrize("room", [1, 2, 3])
+def test_the_best_has_its_turn_in_all_slots_at_once_as_far_as_there_is_room(room: int) -> None:
+    (entry,) = spread(room=room).entries
+    assert entry.won
+    assert entry.others == (SITES[1], SITES[0])[: room - 1]
+    assert entry.drop == judged(PLAIN[2:]).entries[0].drop
+
+
+def test_those_in_several_slots_are_judged_as_one_by_what_they_bring_together() -> None:
+    (alone,), (both,) = spread(room=1).entries, spread(room=2).entries
+    in_turn = {
+        e.site: e for e in judged(room=2).entries
+    }  # a turn each, the second beside the first
+    second = in_turn[SITES[1]]
+    assert alone.gain == in_turn[SITES[2]].gain
+    assert None not in (alone.gain, both.gain, second.gain)
+    assert both.gain != alone.gain
+    assert math.isclose(both.gain or 0, (alone.gain or 0) + (second.gain or 0), abs_tol=0.1)
+
+
+def test_all_of_them_pay_their_rent() -> None:
+    prices = {"price_parameters": 0.3, "price_flops": 0.2, "price_seed": 0.01}
+    rents = [spread(room=room, **prices).entries[0].rent for room in (1, 2, 3)]
+    assert rents[1] - rents[0] == pytest.approx(rents[2] - rents[1])
+    (free,) = spread(room=1, **{**prices, "price_seed": 0.0}).entries
+    assert rents[0] == pytest.approx(free.rent + 0.01)
+    assert rents[1] == pytest.approx(2 * rents[0])
+    assert not any(e.won for e in spread(price_seed=9.0).entries)
+
+
+def test_only_the_one_that_raced_brings_weights() -> None:
+    assert spread().weights.keys() == {SITES[2]}
+    assert same(spread().weights, judged(PLAIN[2:]).weights)
+
+
+def test_a_turn_in_several_slots_has_fewer_of_them_where_all_would_go_beyond_the_share() -> None:
+    whole = spread().flops
+    found = {share: spread(most=share * whole) for share in (0.9, 1.02, 1.1)}
+    others = [len(each.entries[0].others) if each.entries else -1 for each in found.values()]
+    assert others == [-1, 1, 2]
+    assert all(each.flops < share * whole for share, each in found.items())
+
+
+def test_a_race_that_spreads_is_one_for_one_slot() -> None:
+    with pytest.raises(ValueError, match="a race that spreads is one for 1 slot, not 2"):
+        judged(PLAIN[1:], elsewhere=PLAIN[:1], room=3)
 
 
 class Noted(torch.optim.SGD):
@@ -371,6 +440,8 @@ def test_a_race_that_would_cost_too_much_is_not_held_and_says_what_it_would_have
         ({"confidence": 1.0}, r"race\.confidence lies between 0 and 1, not 1"),
         ({"rate": 0.0}, r"race\.rate lies above 0 and is at most 1, not 0"),
         ({"share": 1.5}, r"race\.share lies above 0 and is at most 1, not 1\.5"),
+        ({"price_seed": -0.1}, r"race\.price_seed is at least 0, not -0\.1"),
+        ({"spread": True}, r"race\.spread needs race\.shortlist 1, not None"),
         ({"shortlist": 1}, r"race\.shortlist needs a race\.criterion"),
     ],
 )

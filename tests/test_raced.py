@@ -71,6 +71,16 @@ def test_a_slot_that_lost_rests_the_longer_the_more_it_lost_in_a_row(count: int,
     assert {each.site for each in wanted.candidates} == ({"b"} if rests else {"a", "b"})
 
 
+@pytest.mark.parametrize("births", [0, 1, 2])
+def test_a_slot_that_rests_may_be_spread_to_unless_it_has_lost_its_tries(births: int) -> None:
+    lost = {"a": Lost(1, tick=5)}
+    observed = seen(view("a", births=births), view("b"), tick=6, lost=lost)
+    wanted = controller().wanted(observed)
+    assert wanted is not None
+    assert {each.site for each in wanted.candidates} == {"b"}
+    assert {each.site for each in wanted.resting} == ({"a"} if births < 2 else set())
+
+
 @pytest.mark.parametrize("tick", range(6, 12))
 def test_while_all_slots_rest_there_is_no_race_and_no_probe_for_one(tick: int) -> None:
     observed = seen(view("a"), tick=tick, lost={"a": Lost(1, tick=5)})
@@ -153,6 +163,27 @@ def test_every_winner_germinates_with_its_own_numbers_as_far_as_there_is_room(
     assert [move.numbers["gain"] for move in births] == [0.5, 0.4][:max_live]
     wanted = racer.wanted(seen(view("a"), view("b"), view("c", Stage.GERMINATED)))
     assert (0 if wanted is None else wanted.room) == max_live - 1
+
+
+def test_who_won_in_several_slots_germinates_in_all_of_them() -> None:
+    spread = replace(WINNER, others=("a", "c"))
+    observed = seen(view("a"), view("b"), view("c"), raced=(LOSER, spread))
+    plan = controller(max_live=3).decide(observed)
+    check_plan(plan, observed)
+    births = [move for move in plan if move.event is Event.GERMINATE]
+    assert [(move.site, move.blueprint) for move in births] == [(s, "big") for s in "bac"]
+    assert len({move.reason for move in births}) == 1
+    assert "big at b won against 0 others, tried in a and c as well: utility" in births[0].reason
+
+
+@pytest.mark.parametrize("max_live", [1, 2])
+def test_a_winner_can_spread_only_where_there_is_room_for_several(max_live: int) -> None:
+    rules = Rules(shortlist=1, criterion="any", spread=True)
+    if max_live > 1:
+        assert controller(race=rules, max_live=max_live).race.spread
+        return
+    with pytest.raises(ValueError, match="max_live is at least 2, not 1"):
+        controller(race=rules, max_live=max_live)
 
 
 def test_a_race_is_told_by_its_winners_or_by_the_best_of_those_that_had_a_turn() -> None:

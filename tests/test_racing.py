@@ -169,6 +169,29 @@ def test_one_race_fills_several_slots_each_with_the_weights_of_its_winner(tmp_pa
     assert events(tmp_path) == events(whole)
 
 
+def test_a_winner_that_spreads_is_born_in_every_slot_and_brings_the_weights_of_its_own(
+    tmp_path: Path,
+) -> None:
+    notes, folder = Notes(), tmp_path / "run"
+    wide = ("controller.race.spread=true", "controller.max_live=2", "trainer.max_epochs=5")
+    fit(folder, *VECTORS, *FREE, *wide, "test=false", callbacks=(notes, Keep(folder)))
+    race, *births = [e for e in events(folder) if e["event"] in {"race", "germinate"}]
+    assert race["numbers"]["candidates"] == 1
+    assert {(e["tick"], e["site"]) for e in births} == {(2, "layers.0"), (2, "layers.1")}
+    assert len({e["reason"] for e in births}) == 1
+    saved = folder / "checkpoints"
+    state = checkpoint(saved / "epoch2.ckpt")["callbacks"]["Lifecycle"]
+    assert same(state["weights"], {births[0]["site"]: notes.born[0]})
+    assert state["raced"][0]["others"] == (births[1]["site"],)
+    assert any(not tensor.any() for tensor in notes.born[1].values())  # it puts out nothing yet
+    whole = shutil.copytree(folder, tmp_path / "whole")
+    shutil.copy(saved / "epoch2.ckpt", saved / "last.ckpt")
+    run(folder, *VECTORS, *FREE, *wide, "test=false", f"resume={folder}")
+    ends = [checkpoint(path / "checkpoints" / "last.ckpt") for path in (folder, whole)]
+    assert same(ends[0]["state_dict"], ends[1]["state_dict"])
+    assert events(folder) == events(whole)
+
+
 @pytest.mark.parametrize("epoch", [2, 3])
 def test_a_resumed_run_goes_on_across_a_race_bit_for_bit(
     tmp_path: Path, grown: Any, epoch: int

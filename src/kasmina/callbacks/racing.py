@@ -39,7 +39,7 @@ def hold_race(trainer: Trainer, module: GrowingModule, wanted: Wanted, tick: int
         raise ValueError("a race needs the whole network on one rank: not with trainer=fsdp2")
     data = _Data(trainer, module, wanted.rules.held_out, tick)
     growth = module.growth
-    candidates, probed = _shortlist(module, wanted, data)
+    candidates, elsewhere, probed = _shortlist(module, wanted, data)
     terms = Terms(
         blueprints=growth.blueprints,
         operator=growth.operator,
@@ -57,19 +57,26 @@ def hold_race(trainer: Trainer, module: GrowingModule, wanted: Wanted, tick: int
     )
     most = wanted.most - probed
     outcome = race(
-        module.model, candidates, rules=wanted.rules, terms=terms, room=wanted.room, most=most
+        module.model,
+        candidates,
+        rules=wanted.rules,
+        terms=terms,
+        elsewhere=(*elsewhere, *wanted.resting) if wanted.rules.spread else (),
+        room=wanted.room,
+        most=most,
     )
     return replace(outcome, flops=outcome.flops + probed)
 
 
 def _shortlist(
     module: GrowingModule, wanted: Wanted, data: "_Data"
-) -> tuple[Sequence[Candidate], float]:
-    """Those of the slots with the best score, the best first, and what the probe has cost."""
+) -> tuple[Sequence[Candidate], Sequence[Candidate], float]:
+    """Those of the slots with the best score, the best first, those of the other slots, and what
+    the probe has cost."""
     sites = {candidate.site for candidate in wanted.candidates}
     most = wanted.rules.shortlist
     if most is None or len(sites) == 1:
-        return wanted.candidates, 0.0
+        return wanted.candidates, (), 0.0
     growth = module.growth
     found = probe(
         module.model,
@@ -80,8 +87,12 @@ def _shortlist(
         run_seed=growth.run_seed,
         criterion=wanted.rules.criterion,  # type: ignore[arg-type]
     )
-    best = [site for site in found.pooled if site in sites][:most]
-    return [each for site in best for each in wanted.candidates if each.site == site], found.flops
+    ranked = [site for site in found.pooled if site in sites]
+    best, rest = (
+        [each for site in those for each in wanted.candidates if each.site == site]
+        for those in (ranked[:most], ranked[most:])
+    )
+    return best, rest, found.flops
 
 
 def _continued(trainer: Trainer, module: GrowingModule, model: Grafted) -> Optimizer:

@@ -21,6 +21,8 @@ class Rules:
         held_out: training samples that judge, where ``data.race_size`` keeps none apart.
         price_parameters: nats of loss that as many parameters as the host has must bring.
         price_flops: nats of loss that a forward as dear as the host's must bring.
+        price_seed: nats of loss that a seed must bring whatever its size: the slot that it takes
+            can hold nothing better any more.
         confidence: of the one-sided bound below which a winner's utility does not lie.
         tries: seeds that a slot may lose; after that its candidates race no more.
         rest: ticks that a slot takes no part after a race that nobody has won; each one more in a
@@ -30,6 +32,8 @@ class Rules:
             networks let expect; None: no limit.
         keep_weights: a winner is born with the weights that its race has trained; or else as any
             other newborn is.
+        spread: the best candidate has its turn in every slot that its blueprint fits at once, as
+            far as there is room, and grows in all of them or in none; one race answers for all.
 
     Raises:
         ValueError: a number that makes no sense; names it.
@@ -43,27 +47,39 @@ class Rules:
     held_out: int = 512
     price_parameters: float = 0.005
     price_flops: float = 0.005
+    price_seed: float = 0.0
     confidence: float = 0.9
     tries: int = 2
     rest: int = 5
     share: float | None = 0.15
     keep_weights: bool = True
+    spread: bool = False
 
     def __post_init__(self) -> None:
         least = {"shortlist": 1, "steps": 1, "twin": 1, "held_out": 2, "tries": 1, "rest": 0}
-        least |= {"price_parameters": 0, "price_flops": 0}
+        least |= {"price_parameters": 0, "price_flops": 0, "price_seed": 0}
         for name, limit in least.items():
             value = getattr(self, name)
             if value is not None and value < limit:
                 raise ValueError(f"race.{name} is at least {limit}, not {value}")
         if self.shortlist is not None and self.criterion is None:
             raise ValueError("race.shortlist needs a race.criterion that scores the slots")
+        if self.spread and self.shortlist != 1:
+            raise ValueError(
+                f"race.spread needs race.shortlist 1, not {self.shortlist}: what is best in one "
+                "slot grows in the others too"
+            )
         if not 0 < self.confidence < 1:
             raise ValueError(f"race.confidence lies between 0 and 1, not {self.confidence}")
         for name in ("rate", "share"):
             value = getattr(self, name)
             if value is not None and not 0 < value <= 1:
                 raise ValueError(f"race.{name} lies above 0 and is at most 1, not {value}")
+
+    def rent(self, parameters: float, flops: float) -> float:
+        """Nats that a seed has to bring which is that share of the host's parameters, and of the
+        network's FLOPs."""
+        return self.price_seed + self.price_parameters * parameters + self.price_flops * flops
 
 
 @dataclass(frozen=True)
@@ -110,6 +126,7 @@ class Wanted:
 
     Args:
         candidates: who may race, before the shortlist.
+        resting: those of slots that rest from races; a winner may spread to them.
         rules: of the race.
         reason: why now.
         room: seeds that may win.
@@ -117,6 +134,7 @@ class Wanted:
     """
 
     candidates: tuple[Candidate, ...]
+    resting: tuple[Candidate, ...]
     rules: Rules
     reason: str
     room: int = 1
@@ -153,13 +171,14 @@ class Entry:
         parameters: that the seed has.
         steps: optimizer steps that it was trained for behind a still host.
         drop: mean loss of the still host minus that with the seed.
-        rent: what the seed's parameters and FLOPs have to bring.
+        rent: what the seed's parameters and FLOPs have to bring, those in ``others`` included.
         gain: mean loss of the twin, with those that had won before, minus that with this seed as
             well, both trained on; None for those that had no turn beside a twin.
         error: standard error, over samples, of ``gain``, or of ``drop`` where there is none.
         lower: lower confidence bound of the utility; without a gain none.
         won: whether its utility is surely above zero.
         trust: share of drop and gain that counts, by the record of the blueprint in this run.
+        others: slots in which the blueprint had its turn at the same time; it wins in all or none.
     """
 
     tick: int
@@ -174,6 +193,7 @@ class Entry:
     gain: float | None = None
     won: bool = False
     trust: float = 1.0
+    others: tuple[str, ...] = ()
 
     @property
     def utility(self) -> float:

@@ -1,7 +1,7 @@
 """Growth by evidence: candidates race behind the host, and whoever pays grows, one a slot."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol, final, runtime_checkable
 
 from kasmina.control.base import Choice, Controller, Grower
@@ -29,26 +29,35 @@ class Raced(Grower):
 
     Args:
         race: the rules.
+
+    Raises:
+        ValueError: a winner is to spread over several slots, and ``max_live`` has room for one.
     """
 
     def __init__(self, *, timing: Timing, pace: Pace, max_live: int = 1, race: Rules) -> None:
         super().__init__(timing=timing, pace=pace, max_live=max_live)
+        if race.spread and max_live < 2:
+            raise ValueError(
+                f"race.spread fills several slots: max_live is at least 2, not {max_live}"
+            )
         self.race = race
 
     def wanted(self, seen: Observation) -> Wanted | None:
         """The candidates of all slots that do not rest, unless races have had their share."""
         places, due = self.places(seen)
-        places = [view for view in places if self._may_race(seen, view)]
-        if due is None or not places or self._spent(seen.bill):
+        ready = [view for view in places if self._may_race(seen, view)]
+        if due is None or not ready or self._spent(seen.bill):
             return None
-        trusts = {name: trust(*fates) for name, fates in seen.fates.items()}
-        candidates = tuple(
-            Candidate(view.site, name, trusts.get(name, 1.0))
-            for view in places
-            for name in view.sizes
-        )
+        resting = [view for view in places if self._may_try(view) and self._rests(seen, view)]
         most = self._share(seen.bill) - seen.bill.races
-        return Wanted(candidates, self.race, due.reason, self.room(seen), most)
+        return Wanted(
+            candidates=_candidates(seen, ready),
+            resting=_candidates(seen, resting),
+            rules=self.race,
+            reason=due.reason,
+            room=self.room(seen),
+            most=most,
+        )
 
     def asks(self, seen: Observation) -> Ask | None:
         """What the timing asks for, where a race could follow."""
@@ -56,10 +65,15 @@ class Raced(Grower):
         return super().asks(seen) if ready and not self._spent(seen.bill) else None
 
     def _may_race(self, seen: Observation, view: SlotView) -> bool:
+        return self._may_try(view) and not self._rests(seen, view)
+
+    def _may_try(self, view: SlotView) -> bool:
         """A dormant slot has lost every seed that was born in it."""
+        return view.births < self.race.tries
+
+    def _rests(self, seen: Observation, view: SlotView) -> bool:
         lost = seen.lost.get(view.site)
-        rests = lost and seen.tick - lost.tick <= self.race.rest << (lost.count - 1)
-        return view.births < self.race.tries and not rests
+        return lost is not None and seen.tick - lost.tick <= self.race.rest << (lost.count - 1)
 
     def _spent(self, bill: Bill) -> bool:
         return bill.races + bill.last > self._share(bill)
@@ -72,14 +86,17 @@ class Raced(Grower):
         """The winners of this tick's race."""
         won = [entry for entry in seen.raced if entry.won and entry.tick == seen.tick]
         return [
-            Choice(
-                seen.slot(entry.site),
-                entry.blueprint,
-                verdict(entry, seen.raced),
-                entry.numbers(),
-            )
+            Choice(seen.slot(site), entry.blueprint, verdict(entry, seen.raced), entry.numbers())
             for entry in won
+            for site in (entry.site, *entry.others)
         ]
+
+
+def _candidates(seen: Observation, places: Sequence[SlotView]) -> tuple[Candidate, ...]:
+    trusts = {name: trust(*fates) for name, fates in seen.fates.items()}
+    return tuple(
+        Candidate(view.site, name, trusts.get(name, 1.0)) for view in places for name in view.sizes
+    )
 
 
 def losses(lost: Mapping[str, Lost], raced: tuple[Entry, ...]) -> dict[str, Lost]:
@@ -101,11 +118,12 @@ def account(raced: tuple[Entry, ...]) -> str:
 
 def verdict(entry: Entry, raced: tuple[Entry, ...]) -> str:
     """What came of one that was held against a twin, in words."""
-    others = sum(other.site == entry.site for other in raced) - 1
+    rivals = sum(other.site == entry.site for other in raced) - 1
     said = "won against" if entry.won else "came before"
     fate = "" if entry.won else ", but is not surely worth its rent"
     bound = f"utility {entry.utility:.4f} nats a sample, surely above {entry.lower:.4f}"
-    return f"{entry} {said} {others} others{fate}: {bound}"
+    spread = f", tried in {' and '.join(entry.others)} as well" if entry.others else ""
+    return f"{entry} {said} {rivals} others{spread}{fate}: {bound}"
 
 
 def leader(raced: tuple[Entry, ...]) -> Entry:

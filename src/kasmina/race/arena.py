@@ -26,6 +26,7 @@ class Arena:
         sites: where seeds will be tried.
 
     Attributes:
+        num_host: parameters of the host.
         flops: of a forward of the network; a batch of ``few`` samples.
         above: of what a forward computes for a seed at each site, what is below computed once.
         shared: sites below which the host's work can be kept.
@@ -34,6 +35,7 @@ class Arena:
     def __init__(self, model: Grafted, terms: Terms, sites: Collection[str]) -> None:
         self.model = still_copy(model)
         self.terms = terms
+        self.num_host = sum(p.numel() for p in model.host.parameters())
         self.device = next((p.device for p in model.parameters()), torch.device("cpu"))
         inputs = few(terms.held_out[0][0])
         self.model.eval()

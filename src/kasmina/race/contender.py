@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from kasmina.control.entry import Candidate
+from kasmina.control.entry import Candidate, Rules
 from kasmina.nursery import like_host, newborn
 from kasmina.race.arena import Arena
 from kasmina.race.prefix import Prefix
@@ -15,18 +15,16 @@ class Contender:
     """Trains as a seed that is fully blended in, behind a host that stands still.
 
     Args:
-        arena, terms, candidate: of the race.
-        rate: share of a seed's learning rates that it trains at.
+        arena, terms, rules, candidate: of the race.
 
     Attributes:
         steps: optimizer steps so far.
         flops: of its forward, over that of the network without it.
+        rent: what it has to bring, in nats.
         look: of a forward with it that takes what the host has kept, over the same.
     """
 
-    def __init__(
-        self, arena: Arena, terms: Terms, candidate: Candidate, *, rate: float = 1.0
-    ) -> None:
+    def __init__(self, arena: Arena, terms: Terms, rules: Rules, candidate: Candidate) -> None:
         self.arena, self.terms, self.candidate = arena, terms, candidate
         slot = arena.model.slot(candidate.site)
         born = newborn(
@@ -38,10 +36,11 @@ class Contender:
         self.seed = like_host(born, arena.model.host)
         self.optimizer = terms.optimizer(list(self.seed.parameters()))
         for group in self.optimizer.param_groups:
-            group["lr"] *= rate
+            group["lr"] *= rules.rate
         self.buffers = arena.buffers()
         self.steps = 0
         self.flops = arena.seed_flops(candidate.site, self.seed)
+        self.rent = rules.rent(self.seed.num_parameters / arena.num_host, self.flops)
         self.look = self.flops + arena.above[candidate.site] / arena.flops
 
     def step(self, batch: Batch, prefix: Prefix, left: float = 1.0) -> None:

@@ -46,6 +46,7 @@ def race(
     *,
     rules: Rules,
     terms: Terms,
+    elsewhere: Sequence[Candidate] = (),
     room: int = 1,
     most: float = math.inf,
 ) -> Outcome:
@@ -56,33 +57,45 @@ def race(
 
     Args:
         candidates: those of a slot whose turn beside a twin is to come first, first.
+        elsewhere: in other slots than the one that is raced for; those of the best one's blueprint
+            have their turn together with it, as many as there is room for and can be paid for, and
+            win or lose with it.
         room: seeds that may win, one a slot; the others have no turn any more.
         most: FLOPs; no race is held that is expected to take more before a second seed has its turn
             beside a twin, and none has that would go beyond.
 
     Raises:
-        ValueError: no candidate.
+        ValueError: no candidate; or some elsewhere where several slots are raced for.
     """
     if not candidates:
         raise ValueError("a race needs at least 1 candidate")
+    if elsewhere and len(sites := {candidate.site for candidate in candidates}) > 1:
+        raise ValueError(f"a race that spreads is one for 1 slot, not {len(sites)}")
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     with torch.inference_mode(False), torch.enable_grad(), undisturbed(device):
-        found = _Race(model, candidates, rules, terms)
+        found = _Race(model, candidates, elsewhere, rules, terms, room)
         if (expected := found.expected()) > most:
             return Outcome((), found.meter.total, {}, Dear(terms.tick, expected, most))
-        return found.run(room, most)
+        return found.run(most)
 
 
 class _Race:
     def __init__(
-        self, model: Grafted, candidates: Sequence[Candidate], rules: Rules, terms: Terms
+        self,
+        model: Grafted,
+        candidates: Sequence[Candidate],
+        elsewhere: Sequence[Candidate],
+        rules: Rules,
+        terms: Terms,
+        room: int,
     ) -> None:
         self.model, self.rules, self.terms, self.meter = model, rules, terms, Meter()
-        self.arena = Arena(model, terms, {candidate.site for candidate in candidates})
-        self.all = [
-            Contender(self.arena, terms, candidate, rate=rules.rate) for candidate in candidates
-        ]
-        self.num_host = sum(p.numel() for p in model.host.parameters())
+        self.room = room
+        self.arena = Arena(model, terms, {each.site for each in (*candidates, *elsewhere)})
+        self.all, self.elsewhere = (
+            [Contender(self.arena, terms, rules, candidate) for candidate in those]
+            for those in (candidates, elsewhere)
+        )
         largest = max(len(own) for own in _by_site(self.all).values())
         self.rounds = max(1, math.ceil(math.log2(largest)))
         self.turns = Turns(
@@ -99,11 +112,11 @@ class _Race:
             steps, looks = self.rules.steps * 2**number, sum(each.look for each in alive)
             forwards += samples * steps * (1 + 3 * looks) + held_out * (1 + looks)
             alive = _halves(alive, price)
-        dearest = max(each.flops for each in alive)
+        dearest = max(alive, key=lambda each: each.flops)
         turns = self.turns.price([]) + self.turns.price([dearest])
         return forwards * self.arena.flops_a_sample + turns
 
-    def run(self, room: int, most: float) -> Outcome:
+    def run(self, most: float) -> Outcome:
         """Halve until one is left in each slot, and compare those with twins, slot by slot."""
         still = held_out_losses(Twin(self.model, self.terms), self.terms, self.meter, "host")
         entries: dict[Contender, Entry] = {}
@@ -112,11 +125,18 @@ class _Race:
             self._train(alive, self.rules.steps * 2**number)
             entries |= self._measure(alive, still)
             alive = _halves(alive, {each: self._so_far(entries[each]) for each in alive})
-        entries |= self.turns.judge(alive, entries, room=room, most=most)
+        tried = [self._with_others(each) for each in alive]
+        entries |= self.turns.judge(tried, entries, room=self.room, most=most)
         ordered = tuple(entries[each] for each in self.all)
         kept = alive if self.rules.keep_weights else []
         weights = {e.candidate.site: e.weights() for e in kept if entries[e].won}
         return Outcome(ordered, self.meter.total, weights)
+
+    def _with_others(self, best: Contender) -> tuple[Contender, ...]:
+        """Those that have their turn with it, itself the first."""
+        name = best.candidate.blueprint
+        others = [each for each in self.elsewhere if each.candidate.blueprint == name]
+        return (best, *others[: self.room - 1])
 
     def _so_far(self, entry: Entry) -> float:
         """The utility with the rent that is due by now: a big seed has not paid off at once."""
@@ -147,19 +167,17 @@ class _Race:
         return {each: self._entry(each, still - torch.cat(losses[each])) for each in alive}
 
     def _entry(self, each: Contender, gains: Tensor) -> Entry:
-        candidate, parameters = each.candidate, each.seed.num_parameters
-        rent = self.rules.price_parameters * parameters / self.num_host
-        rent += self.rules.price_flops * each.flops
+        candidate = each.candidate
         drop, error = mean_and_error(gains)
         return Entry(
             tick=self.terms.tick,
             site=candidate.site,
             blueprint=candidate.blueprint,
-            parameters=parameters,
+            parameters=each.seed.num_parameters,
             steps=each.steps,
             drop=drop,
             error=error,
-            rent=rent,
+            rent=each.rent,
             trust=candidate.trust,
         )
 

@@ -46,7 +46,7 @@ class Turns:
 
     def judge(
         self,
-        bests: Sequence[Contender],
+        groups: Sequence[Sequence[Contender]],
         entries: Mapping[Contender, Entry],
         *,
         room: int,
@@ -55,31 +55,43 @@ class Turns:
         """The entries of those that had their turn: gain, its bound, and whether they have won.
 
         Args:
-            bests: in the order of their turns; as many optimizer steps old, each.
+            groups: in the order of their turns; the first of each has been through the halving, and
+                stands for those that have their turn with it, as many as can be paid for.
             entries: as the halving has left them.
             room: seeds that may win.
             most: FLOPs of the whole race; after the first nobody has a turn that would go beyond.
         """
-        first, winners = bests[0].steps, list[Contender]()
+        first, winners = groups[0][0].steps, list[Contender]()
         found: dict[Contender, Entry] = {}
         without = self._trained((), first)
-        for each in bests:
-            tried = (*winners, each)
-            if found and self.meter.total + self.price([e.flops for e in tried]) > most:
+        for whole in groups:
+            left = most - self.meter.total
+            group = self._affordable(winners, whole, left)
+            tried = (*winners, *group)
+            if found and self.price(tried) > left:
                 break
             with_it = self._trained(tried, first)
-            found[each] = self._judged(entries[each], without - with_it)
-            if found[each].won:
-                winners.append(each)
+            found[group[0]] = entry = self._judged(entries[group[0]], group, without - with_it)
+            if entry.won:
+                winners.extend(group)
                 without = with_it
             if len(winners) == room:
                 break
         return found
 
-    def price(self, seeds: Sequence[float]) -> float:
-        """FLOPs of a network with seeds that cost so many of its forwards."""
-        forwards = (3 * self.samples * self.rules.twin + self.held_out) * (1 + sum(seeds))
-        return forwards * self.arena.flops_a_sample
+    def _affordable(
+        self, winners: Sequence[Contender], group: Sequence[Contender], left: float
+    ) -> Sequence[Contender]:
+        """The first, and as many of the others as can be paid for."""
+        count = len(group)
+        while count > 1 and self.price((*winners, *group[:count])) > left:
+            count -= 1
+        return group[:count]
+
+    def price(self, seeds: Sequence[Contender]) -> float:
+        """FLOPs of a turn of the network with these seeds."""
+        forwards = 3 * self.samples * self.rules.twin + self.held_out
+        return forwards * (1 + sum(each.flops for each in seeds)) * self.arena.flops_a_sample
 
     def _trained(self, seeds: Sequence[Contender], first: int) -> Tensor:
         """Held-out losses of the network that trains on from batch ``first`` with these seeds."""
@@ -92,12 +104,14 @@ class Turns:
             self.meter.run(("twin", kind), batch, network.step, batch, left)
         return held_out_losses(network, self.terms, self.meter, ("twin look", kind))
 
-    def _judged(self, entry: Entry, gains: Tensor) -> Entry:
+    def _judged(self, entry: Entry, group: Sequence[Contender], gains: Tensor) -> Entry:
         gain, error = mean_and_error(gains)
         chance = (1 - self.rules.confidence) / self.candidates
         surely = gain - NormalDist().inv_cdf(1 - chance) * error
-        lower = entry.believed(surely) - entry.rent
-        return replace(entry, gain=gain, error=error, lower=lower, won=lower > 0)
+        rent, others = sum(e.rent for e in group), tuple(e.candidate.site for e in group[1:])
+        lower = entry.believed(surely) - rent
+        found = replace(entry, gain=gain, error=error, rent=rent, lower=lower, others=others)
+        return replace(found, won=lower > 0)
 
 
 def held_out_losses(network: Twin, terms: Terms, meter: Meter, kind: Hashable) -> Tensor:
