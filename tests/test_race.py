@@ -240,22 +240,22 @@ def test_a_turn_that_would_go_beyond_the_share_is_not_had() -> None:
 ELSEWHERE = [Candidate(site, name) for site in SITES[1::-1] for name in BLUEPRINTS]
 
 
-def spread(**options: Any) -> Outcome:
-    """One slot is raced for, and its best one has its turn in all."""
-    options = {"candidates": PLAIN[2:], "elsewhere": ELSEWHERE, "room": 3, **options}
-    return judged(**options)
+def spread(slots: int = 3, **options: Any) -> Outcome:
+    """One slot is raced for, and its best one has its turn in several."""
+    rules = {"spread": slots, "shortlist": 1, "criterion": "any"}
+    return judged(PLAIN[2:], elsewhere=ELSEWHERE, **{**rules, **options})
 
 
-@pytest.mark.parametrize("room", [1, 2, 3])
-def test_the_best_has_its_turn_in_all_slots_at_once_as_far_as_there_is_room(room: int) -> None:
-    (entry,) = spread(room=room).entries
+@pytest.mark.parametrize("slots", [1, 2, 3, 9])
+def test_the_best_has_its_turn_in_several_slots_at_once(slots: int) -> None:
+    (entry,) = spread(slots).entries
     assert entry.won
-    assert entry.others == (SITES[1], SITES[0])[: room - 1]
+    assert entry.others == (SITES[1], SITES[0])[: slots - 1]
     assert entry.drop == judged(PLAIN[2:]).entries[0].drop
 
 
 def test_those_in_several_slots_are_judged_as_one_by_what_they_bring_together() -> None:
-    (alone,), (both,) = spread(room=1).entries, spread(room=2).entries
+    (alone,), (both,) = spread(1).entries, spread(2).entries
     in_turn = {
         e.site: e for e in judged(room=2).entries
     }  # a turn each, the second beside the first
@@ -268,9 +268,9 @@ def test_those_in_several_slots_are_judged_as_one_by_what_they_bring_together() 
 
 def test_all_of_them_pay_their_rent() -> None:
     prices = {"price_parameters": 0.3, "price_flops": 0.2, "price_seed": 0.01}
-    rents = [spread(room=room, **prices).entries[0].rent for room in (1, 2, 3)]
+    rents = [spread(slots, **prices).entries[0].rent for slots in (1, 2, 3)]
     assert rents[1] - rents[0] == pytest.approx(rents[2] - rents[1])
-    (free,) = spread(room=1, **{**prices, "price_seed": 0.0}).entries
+    (free,) = spread(1, **{**prices, "price_seed": 0.0}).entries
     assert rents[0] == pytest.approx(free.rent + 0.01)
     assert rents[1] == pytest.approx(2 * rents[0])
     assert not any(e.won for e in spread(price_seed=9.0).entries)
@@ -291,7 +291,7 @@ def test_a_turn_in_several_slots_has_fewer_of_them_where_all_would_go_beyond_the
 
 def test_a_race_that_spreads_is_one_for_one_slot() -> None:
     with pytest.raises(ValueError, match="a race that spreads is one for 1 slot, not 2"):
-        judged(PLAIN[1:], elsewhere=PLAIN[:1], room=3)
+        judged(PLAIN[1:], elsewhere=PLAIN[:1])
 
 
 class Noted(torch.optim.SGD):
@@ -441,7 +441,8 @@ def test_a_race_that_would_cost_too_much_is_not_held_and_says_what_it_would_have
         ({"rate": 0.0}, r"race\.rate lies above 0 and is at most 1, not 0"),
         ({"share": 1.5}, r"race\.share lies above 0 and is at most 1, not 1\.5"),
         ({"price_seed": -0.1}, r"race\.price_seed is at least 0, not -0\.1"),
-        ({"spread": True}, r"race\.spread needs race\.shortlist 1, not None"),
+        ({"spread": 0}, r"race\.spread is at least 1, not 0"),
+        ({"spread": 2}, r"race\.spread 2 needs race\.shortlist 1, not None"),
         ({"shortlist": 1}, r"race\.shortlist needs a race\.criterion"),
     ],
 )

@@ -165,25 +165,57 @@ def test_every_winner_germinates_with_its_own_numbers_as_far_as_there_is_room(
     assert (0 if wanted is None else wanted.room) == max_live - 1
 
 
-def test_who_won_in_several_slots_germinates_in_all_of_them() -> None:
-    spread = replace(WINNER, others=("a", "c"))
-    observed = seen(view("a"), view("b"), view("c"), raced=(LOSER, spread))
-    plan = controller(max_live=3).decide(observed)
+SPREAD = replace(WINNER, others=("a", "c"))
+BORN = {"stage": Stage.FOSSILIZED, "births": 1}
+
+
+@pytest.mark.parametrize("max_live", [1, 2, 3])
+def test_who_won_in_several_slots_grows_in_as_many_as_there_is_room_for(max_live: int) -> None:
+    observed = seen(view("a"), view("b"), view("c"), raced=(LOSER, SPREAD))
+    plan = controller(max_live=max_live).decide(observed)
     check_plan(plan, observed)
     births = [move for move in plan if move.event is Event.GERMINATE]
-    assert [(move.site, move.blueprint) for move in births] == [(s, "big") for s in "bac"]
-    assert len({move.reason for move in births}) == 1
+    assert [(move.site, move.blueprint) for move in births] == [
+        (s, "big") for s in "bac"[:max_live]
+    ]
     assert "big at b won against 0 others, tried in a and c as well: utility" in births[0].reason
 
 
-@pytest.mark.parametrize("max_live", [1, 2])
-def test_a_winner_can_spread_only_where_there_is_room_for_several(max_live: int) -> None:
-    rules = Rules(shortlist=1, criterion="any", spread=True)
-    if max_live > 1:
-        assert controller(race=rules, max_live=max_live).race.spread
-        return
-    with pytest.raises(ValueError, match="max_live is at least 2, not 1"):
-        controller(race=rules, max_live=max_live)
+@pytest.mark.parametrize("kept", [Stage.FOSSILIZED, Stage.HOLDING])
+def test_what_a_winner_spreads_to_grows_later_and_nothing_races_before_it(kept: Stage) -> None:
+    slots = [view("a", age=9), view("b", kept, births=1), view("c", age=9), view("d", age=9)]
+    observed = seen(*slots, tick=8, raced=(LOSER, SPREAD))
+    racer = controller(max_live=2)
+    assert racer.wanted(observed) is None
+    plan = racer.decide(observed)
+    check_plan(plan, observed)
+    births = [move for move in plan if move.event is Event.GERMINATE]
+    assert [move.site for move in births] == ["a", "c"][: 1 if kept in ALIVE else 2]
+    assert "as at tick 5: big at b won against" in births[0].reason
+    assert births[0].numbers["gain"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "c", "grown"),
+    [
+        ({"age": 2, "births": 1}, BORN, {"age": 3}, ""),  # a seed was born in a, and pruned
+        ({"age": 3}, BORN, {"age": 3}, "ac"),
+        ({"age": 3, **BORN}, BORN, {"age": 3}, "c"),
+        ({"age": 3, **BORN}, BORN, {"age": 3, **BORN}, ""),
+        ({"age": 3}, {"age": 3}, {"age": 3}, ""),  # it was put back, and nothing was born
+        ({"age": 3}, {"stage": Stage.EMBARGOED, "births": 1}, {"age": 3}, ""),
+        ({"age": 3, "stage": Stage.PRUNED, "births": 1}, BORN, {"age": 3}, ""),
+    ],
+)
+def test_a_winner_spreads_no_more_once_a_seed_of_it_has_been_pruned(
+    a: Any, b: Any, c: Any, grown: str
+) -> None:
+    slots = [view(name, **facts) for name, facts in zip("abc", (a, b, c), strict=True)]
+    observed = seen(*slots, view("d"), tick=8, raced=(SPREAD,))
+    racer = controller(max_live=3)
+    births = [move.site for move in racer.decide(observed) if move.event is Event.GERMINATE]
+    assert births == list(grown)
+    assert (racer.wanted(observed) is None) == bool(grown)
 
 
 def test_a_race_is_told_by_its_winners_or_by_the_best_of_those_that_had_a_turn() -> None:

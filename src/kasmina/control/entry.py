@@ -32,8 +32,9 @@ class Rules:
             networks let expect; None: no limit.
         keep_weights: a winner is born with the weights that its race has trained; or else as any
             other newborn is.
-        spread: the best candidate has its turn in every slot that its blueprint fits at once, as
-            far as there is room, and grows in all of them or in none; one race answers for all.
+        spread: slots, at most, in which the best candidate has its turn at once, its own and others
+            that its blueprint fits. It wins in all of them or in none; one race answers for all,
+            and they grow as timing and room allow.
 
     Raises:
         ValueError: a number that makes no sense; names it.
@@ -53,10 +54,11 @@ class Rules:
     rest: int = 5
     share: float | None = 0.15
     keep_weights: bool = True
-    spread: bool = False
+    spread: int = 1
 
     def __post_init__(self) -> None:
         least = {"shortlist": 1, "steps": 1, "twin": 1, "held_out": 2, "tries": 1, "rest": 0}
+        least |= {"spread": 1}
         least |= {"price_parameters": 0, "price_flops": 0, "price_seed": 0}
         for name, limit in least.items():
             value = getattr(self, name)
@@ -64,10 +66,10 @@ class Rules:
                 raise ValueError(f"race.{name} is at least {limit}, not {value}")
         if self.shortlist is not None and self.criterion is None:
             raise ValueError("race.shortlist needs a race.criterion that scores the slots")
-        if self.spread and self.shortlist != 1:
+        if self.spread > 1 and self.shortlist != 1:
             raise ValueError(
-                f"race.spread needs race.shortlist 1, not {self.shortlist}: what is best in one "
-                "slot grows in the others too"
+                f"race.spread {self.spread} needs race.shortlist 1, not {self.shortlist}: what is "
+                "best in one slot grows in others too"
             )
         if not 0 < self.confidence < 1:
             raise ValueError(f"race.confidence lies between 0 and 1, not {self.confidence}")

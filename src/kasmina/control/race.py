@@ -10,6 +10,7 @@ from kasmina.control.observation import Bill, Observation, SlotView
 from kasmina.control.pace import Pace
 from kasmina.control.promise import Ask
 from kasmina.control.timing import Due, Timing
+from kasmina.stage import Stage
 
 
 @runtime_checkable
@@ -29,24 +30,18 @@ class Raced(Grower):
 
     Args:
         race: the rules.
-
-    Raises:
-        ValueError: a winner is to spread over several slots, and ``max_live`` has room for one.
     """
 
     def __init__(self, *, timing: Timing, pace: Pace, max_live: int = 1, race: Rules) -> None:
         super().__init__(timing=timing, pace=pace, max_live=max_live)
-        if race.spread and max_live < 2:
-            raise ValueError(
-                f"race.spread fills several slots: max_live is at least 2, not {max_live}"
-            )
         self.race = race
 
     def wanted(self, seen: Observation) -> Wanted | None:
-        """The candidates of all slots that do not rest, unless races have had their share."""
+        """The candidates of all slots that do not rest, unless races have had their share or the
+        last winner is still to grow elsewhere."""
         places, due = self.places(seen)
         ready = [view for view in places if self._may_race(seen, view)]
-        if due is None or not ready or self._spent(seen.bill):
+        if due is None or not ready or self._spent(seen.bill) or _to_grow(seen):
             return None
         resting = [view for view in places if self._may_try(view) and self._rests(seen, view)]
         most = self._share(seen.bill) - seen.bill.races
@@ -83,13 +78,36 @@ class Raced(Grower):
         return math.inf if self.race.share is None else self.race.share * bill.limit
 
     def choose(self, seen: Observation, places: list[SlotView], due: Due) -> list[Choice]:
-        """The winners of this tick's race."""
-        won = [entry for entry in seen.raced if entry.won and entry.tick == seen.tick]
+        """The winners of this tick's race, or what is still to grow of an earlier one."""
         return [
-            Choice(seen.slot(site), entry.blueprint, verdict(entry, seen.raced), entry.numbers())
-            for entry in won
-            for site in (entry.site, *entry.others)
+            Choice(view, entry.blueprint, _told(entry, seen), entry.numbers())
+            for entry, view in _to_grow(seen)
         ]
+
+
+def _to_grow(seen: Observation) -> list[tuple[Entry, SlotView]]:
+    """Those that won the last race and have not been born: at its tick all, later only what a
+    winner spreads to, unless a seed of it has been pruned."""
+    found = []
+    for entry in (entry for entry in seen.raced if entry.won):
+        own, *others = (seen.slot(site) for site in (entry.site, *entry.others))
+        waiting = [view for view in others if _waits(view, seen.tick - entry.tick)]
+        grown = (view for view in (own, *others) if view not in waiting)
+        if entry.tick == seen.tick:
+            found += [(entry, view) for view in (own, *others)]
+        elif all(view.alive or view.stage is Stage.FOSSILIZED for view in grown):
+            found += [(entry, view) for view in waiting]
+    return found
+
+
+def _waits(view: SlotView, ticks: int) -> bool:
+    """No seed has been born in the slot in so many ticks."""
+    return view.stage is Stage.DORMANT and view.age >= ticks
+
+
+def _told(entry: Entry, seen: Observation) -> str:
+    before = "" if entry.tick == seen.tick else f"as at tick {entry.tick}: "
+    return before + verdict(entry, seen.raced)
 
 
 def _candidates(seen: Observation, places: Sequence[SlotView]) -> tuple[Candidate, ...]:

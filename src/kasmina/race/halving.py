@@ -58,9 +58,9 @@ def race(
     Args:
         candidates: those of a slot whose turn beside a twin is to come first, first.
         elsewhere: in other slots than the one that is raced for; those of the best one's blueprint
-            have their turn together with it, as many as there is room for and can be paid for, and
-            win or lose with it.
-        room: seeds that may win, one a slot; the others have no turn any more.
+            have their turn together with it, as many as the rules spread to and can be paid for,
+            and win or lose with it.
+        room: candidates that may win, one a slot; the others have no turn any more.
         most: FLOPs; no race is held that is expected to take more before a second seed has its turn
             beside a twin, and none has that would go beyond.
 
@@ -73,10 +73,10 @@ def race(
         raise ValueError(f"a race that spreads is one for 1 slot, not {len(sites)}")
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     with torch.inference_mode(False), torch.enable_grad(), undisturbed(device):
-        found = _Race(model, candidates, elsewhere, rules, terms, room)
+        found = _Race(model, candidates, elsewhere, rules, terms)
         if (expected := found.expected()) > most:
             return Outcome((), found.meter.total, {}, Dear(terms.tick, expected, most))
-        return found.run(most)
+        return found.run(room, most)
 
 
 class _Race:
@@ -87,10 +87,8 @@ class _Race:
         elsewhere: Sequence[Candidate],
         rules: Rules,
         terms: Terms,
-        room: int,
     ) -> None:
         self.model, self.rules, self.terms, self.meter = model, rules, terms, Meter()
-        self.room = room
         self.arena = Arena(model, terms, {each.site for each in (*candidates, *elsewhere)})
         self.all, self.elsewhere = (
             [Contender(self.arena, terms, rules, candidate) for candidate in those]
@@ -116,7 +114,7 @@ class _Race:
         turns = self.turns.price([]) + self.turns.price([dearest])
         return forwards * self.arena.flops_a_sample + turns
 
-    def run(self, most: float) -> Outcome:
+    def run(self, room: int, most: float) -> Outcome:
         """Halve until one is left in each slot, and compare those with twins, slot by slot."""
         still = held_out_losses(Twin(self.model, self.terms), self.terms, self.meter, "host")
         entries: dict[Contender, Entry] = {}
@@ -126,7 +124,7 @@ class _Race:
             entries |= self._measure(alive, still)
             alive = _halves(alive, {each: self._so_far(entries[each]) for each in alive})
         tried = [self._with_others(each) for each in alive]
-        entries |= self.turns.judge(tried, entries, room=self.room, most=most)
+        entries |= self.turns.judge(tried, entries, room=room, most=most)
         ordered = tuple(entries[each] for each in self.all)
         kept = alive if self.rules.keep_weights else []
         weights = {e.candidate.site: e.weights() for e in kept if entries[e].won}
@@ -136,7 +134,7 @@ class _Race:
         """Those that have their turn with it, itself the first."""
         name = best.candidate.blueprint
         others = [each for each in self.elsewhere if each.candidate.blueprint == name]
-        return (best, *others[: self.room - 1])
+        return (best, *others[: self.rules.spread - 1])
 
     def _so_far(self, entry: Entry) -> float:
         """The utility with the rent that is due by now: a big seed has not paid off at once."""

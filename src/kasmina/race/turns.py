@@ -58,7 +58,7 @@ class Turns:
             groups: in the order of their turns; the first of each has been through the halving, and
                 stands for those that have their turn with it, as many as can be paid for.
             entries: as the halving has left them.
-            room: seeds that may win.
+            room: groups that may win.
             most: FLOPs of the whole race; after the first nobody has a turn that would go beyond.
         """
         first, winners = groups[0][0].steps, list[Contender]()
@@ -75,7 +75,7 @@ class Turns:
             if entry.won:
                 winners.extend(group)
                 without = with_it
-            if len(winners) == room:
+            if sum(entry.won for entry in found.values()) == room:
                 break
         return found
 
