@@ -263,7 +263,7 @@ def test_those_in_several_slots_are_judged_as_one_by_what_they_bring_together() 
     assert alone.gain == in_turn[SITES[2]].gain
     assert None not in (alone.gain, both.gain, second.gain)
     assert both.gain != alone.gain
-    assert math.isclose(both.gain or 0, (alone.gain or 0) + (second.gain or 0), abs_tol=0.1)
+    assert math.isclose(both.gain or 0, (alone.gain or 0) + (second.gain or 0), abs_tol=0.01)
 
 
 def test_all_of_them_pay_their_rent() -> None:

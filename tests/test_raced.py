@@ -193,6 +193,23 @@ def test_what_a_winner_spreads_to_grows_later_and_nothing_races_before_it(kept: 
     assert [move.site for move in births] == ["a", "c"][: 1 if kept in ALIVE else 2]
     assert "as at tick 5: big at b won against" in births[0].reason
     assert births[0].numbers["gain"] == 0.5
+    assert births[0].numbers["slots"] == 3
+    assert births[0].numbers.keys().isdisjoint({"drop", "race_steps"})  # of the seed in b
+
+
+def test_what_a_winner_spreads_to_needs_no_share_of_races_and_no_race() -> None:
+    slots = [view("a", age=9), view("b", **BORN), view("c", age=9)]
+    spent = Bill(races=10.0, last=10.0, limit=100.0)
+    observed = replace(seen(*slots, tick=8, raced=(SPREAD,)), bill=spent)
+    assert controller(timing=Score(every=1)).asks(observed) is not None
+    assert controller(timing=Score(every=1)).asks(replace(observed, raced=())) is None
+
+
+def test_a_seed_that_is_about_to_be_pruned_ends_it_as_well() -> None:
+    useless = {"stage": Stage.HOLDING, "births": 1, "age": 9, "contribution": -0.1}
+    slots = [view("a", **useless), view("b", **BORN), view("c", age=9)]
+    plan = controller(max_live=2).decide(seen(*slots, tick=8, raced=(SPREAD,)))
+    assert told(plan) == [("a", "prune", None)]
 
 
 @pytest.mark.parametrize(
@@ -229,7 +246,9 @@ def test_a_race_is_told_by_its_winners_or_by_the_best_of_those_that_had_a_turn()
 
 
 @pytest.mark.parametrize("raced", [(), (LOSER, BEST), (LOSER, replace(WINNER, tick=4))], ids=len)
-def test_without_a_winner_of_this_very_tick_nothing_is_grown(raced: tuple[Entry, ...]) -> None:
+def test_without_a_winner_of_this_very_tick_and_a_slot_to_spread_to_nothing_is_grown(
+    raced: tuple[Entry, ...],
+) -> None:
     assert controller().decide(seen(view("a"), view("b"), raced=raced)) == []
 
 

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 FORMAT = 5
 """1 had no stamp; its loader began an interrupted epoch anew. 2 counted lost races by network.
-3 had one winner's weights a race."""
+3 had one winner's weights a race, 4 every candidate's turn by itself."""
 
 STAMP = "kasmina"
 FOLDER = "checkpoints"

@@ -25,16 +25,16 @@ class Rules:
             can hold nothing better any more.
         confidence: of the one-sided bound below which a winner's utility does not lie.
         tries: seeds that a slot may lose; after that its candidates race no more.
-        rest: ticks that a slot takes no part after a race that nobody has won; each one more in a
-            row doubles them, and a winner anywhere ends them.
+        rest: ticks that a slot is not raced for after a race that nobody has won; each one more in
+            a row doubles them, and a winner anywhere ends them.
         share: of the FLOPs that the run is limited to, where it is, the most that races take: none
             is held that would go beyond if it cost what the last one did, or what its steps and
             networks let expect; None: no limit.
-        keep_weights: a winner is born with the weights that its race has trained; or else as any
-            other newborn is.
+        keep_weights: a winner is born, in the slot that it raced in, with the weights that its race
+            has trained; or else as any other newborn is.
         spread: slots, at most, in which the best candidate has its turn at once, its own and others
             that its blueprint fits. It wins in all of them or in none; one race answers for all,
-            and they grow as timing and room allow.
+            and they grow as timing and room allow, until one of them is pruned.
 
     Raises:
         ValueError: a number that makes no sense; names it.
@@ -79,8 +79,12 @@ class Rules:
                 raise ValueError(f"race.{name} lies above 0 and is at most 1, not {value}")
 
     def rent(self, parameters: float, flops: float) -> float:
-        """Nats that a seed has to bring which is that share of the host's parameters, and of the
-        network's FLOPs."""
+        """What a seed has to bring, in nats.
+
+        Args:
+            parameters: of the seed, over the host's.
+            flops: that it adds to a forward, over the network's.
+        """
         return self.price_seed + self.price_parameters * parameters + self.price_flops * flops
 
 
@@ -111,7 +115,7 @@ def trust(kept: int, pruned: int) -> float:
 
 @dataclass(frozen=True)
 class Lost:
-    """Races in a row in which a slot took part and that nobody has won.
+    """Races in a row that were held for a slot and that nobody has won.
 
     Args:
         count: at least 1.
@@ -131,7 +135,7 @@ class Wanted:
         resting: those of slots that rest from races; a winner may spread to them.
         rules: of the race.
         reason: why now.
-        room: seeds that may win.
+        room: candidates that may win.
         most: FLOPs that it may take; where it has to be expected to take more, none is held.
     """
 
@@ -212,7 +216,8 @@ class Entry:
         own = {name: getattr(self, name) for name in names}
         known = {name: float(value) for name, value in own.items() if value is not None}
         kept = {"trust": self.trust, "race_steps": float(self.steps)}
-        return {"utility": self.utility, **known, **kept}
+        slots = {"slots": 1.0 + len(self.others)} if self.others else {}
+        return {"utility": self.utility, **known, **kept, **slots}
 
     def __str__(self) -> str:
         return f"{self.blueprint} at {self.site}"

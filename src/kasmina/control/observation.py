@@ -76,7 +76,7 @@ class Observation:
         history: the monitored metric at every tick so far, its sign such that more is better.
         slots: every slot, in the host's order.
         raced: the candidates of the last race, empty before the first.
-        lost: of each slot that took part in races since somebody last won, how many those were.
+        lost: of each slot that was raced for since somebody last won, how many races those were.
         probed: what the last probe for a timing has found, None before the first.
         fates: of each blueprint, how many of its seeds were kept and how many were pruned so far.
         bill: what races have cost.

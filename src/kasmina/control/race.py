@@ -1,4 +1,4 @@
-"""Growth by evidence: candidates race behind the host, and whoever pays grows, one a slot."""
+"""Growth by evidence: candidates race behind the host, and who pays grows, in a slot or several."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from kasmina.control.observation import Bill, Observation, SlotView
 from kasmina.control.pace import Pace
 from kasmina.control.promise import Ask
 from kasmina.control.timing import Due, Timing
-from kasmina.stage import Stage
+from kasmina.stage import Event, Stage
 
 
 @runtime_checkable
@@ -26,7 +26,8 @@ class Racer(Controller, Protocol):
 class Raced(Grower):
     """Where growth is due, every dormant slot and fitting blueprint is a candidate; the winners of
     their race germinate, one a slot and no more than ``max_live`` leaves room for, and nothing
-    where none is surely worth its rent.
+    where none is surely worth its rent. A winner of several slots grows in those that had no room
+    when growth is due again, before anything else races.
 
     Args:
         race: the rules.
@@ -41,7 +42,7 @@ class Raced(Grower):
         last winner is still to grow elsewhere."""
         places, due = self.places(seen)
         ready = [view for view in places if self._may_race(seen, view)]
-        if due is None or not ready or self._spent(seen.bill) or _to_grow(seen):
+        if due is None or not ready or self._spent(seen.bill) or self._to_grow(seen):
             return None
         resting = [view for view in places if self._may_try(view) and self._rests(seen, view)]
         most = self._share(seen.bill) - seen.bill.races
@@ -55,7 +56,9 @@ class Raced(Grower):
         )
 
     def asks(self, seen: Observation) -> Ask | None:
-        """What the timing asks for, where a race could follow."""
+        """What the timing asks for, where a race could follow, or the birth of what has won."""
+        if self._to_grow(seen):
+            return super().asks(seen)
         ready = any(self._may_race(seen, view) for view in self.places(seen)[0])
         return super().asks(seen) if ready and not self._spent(seen.bill) else None
 
@@ -80,24 +83,28 @@ class Raced(Grower):
     def choose(self, seen: Observation, places: list[SlotView], due: Due) -> list[Choice]:
         """The winners of this tick's race, or what is still to grow of an earlier one."""
         return [
-            Choice(view, entry.blueprint, _told(entry, seen), entry.numbers())
-            for entry, view in _to_grow(seen)
+            Choice(view, entry.blueprint, _told(entry, seen), _numbers(entry, view))
+            for entry, view in self._to_grow(seen)
         ]
 
+    def _to_grow(self, seen: Observation) -> list[tuple[Entry, SlotView]]:
+        """What has won the last race and has not been born, and where: at its tick all, later only
+        what a winner spreads to, unless a seed of it has been pruned or is to be now."""
+        found = []
+        for entry in (entry for entry in seen.raced if entry.won):
+            own, *others = (seen.slot(site) for site in (entry.site, *entry.others))
+            waiting = [view for view in others if _waits(view, seen.tick - entry.tick)]
+            begun = (view for view in (own, *others) if view not in waiting)
+            if entry.tick == seen.tick:
+                found += [(entry, view) for view in (own, *others)]
+            elif all(map(self._lives, begun)):
+                found += [(entry, view) for view in waiting]
+        return found
 
-def _to_grow(seen: Observation) -> list[tuple[Entry, SlotView]]:
-    """Those that won the last race and have not been born: at its tick all, later only what a
-    winner spreads to, unless a seed of it has been pruned."""
-    found = []
-    for entry in (entry for entry in seen.raced if entry.won):
-        own, *others = (seen.slot(site) for site in (entry.site, *entry.others))
-        waiting = [view for view in others if _waits(view, seen.tick - entry.tick)]
-        grown = (view for view in (own, *others) if view not in waiting)
-        if entry.tick == seen.tick:
-            found += [(entry, view) for view in (own, *others)]
-        elif all(view.alive or view.stage is Stage.FOSSILIZED for view in grown):
-            found += [(entry, view) for view in waiting]
-    return found
+    def _lives(self, view: SlotView) -> bool:
+        move = self.pace.decide(view)
+        pruned = move is not None and move.event is Event.PRUNE
+        return view.stage is Stage.FOSSILIZED or (view.alive and not pruned)
 
 
 def _waits(view: SlotView, ticks: int) -> bool:
@@ -108,6 +115,14 @@ def _waits(view: SlotView, ticks: int) -> bool:
 def _told(entry: Entry, seen: Observation) -> str:
     before = "" if entry.tick == seen.tick else f"as at tick {entry.tick}: "
     return before + verdict(entry, seen.raced)
+
+
+def _numbers(entry: Entry, view: SlotView) -> dict[str, float]:
+    """Those of the race; what was seen of the seed that raced belongs to its own slot."""
+    numbers = entry.numbers()
+    if view.site != entry.site:
+        del numbers["drop"], numbers["race_steps"]
+    return numbers
 
 
 def _candidates(seen: Observation, places: Sequence[SlotView]) -> tuple[Candidate, ...]:

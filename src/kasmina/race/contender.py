@@ -21,7 +21,6 @@ class Contender:
         steps: optimizer steps so far.
         flops: of its forward, over that of the network without it.
         rent: what it has to bring, in nats.
-        look: of a forward with it that takes what the host has kept, over the same.
     """
 
     def __init__(self, arena: Arena, terms: Terms, rules: Rules, candidate: Candidate) -> None:
@@ -41,7 +40,11 @@ class Contender:
         self.steps = 0
         self.flops = arena.seed_flops(candidate.site, self.seed)
         self.rent = rules.rent(self.seed.num_parameters / arena.num_host, self.flops)
-        self.look = self.flops + arena.above[candidate.site] / arena.flops
+
+    @property
+    def look(self) -> float:
+        """Of a forward with it that takes what the host has kept, over that without it."""
+        return self.flops + self.arena.above[self.candidate.site] / self.arena.flops
 
     def step(self, batch: Batch, prefix: Prefix, left: float = 1.0) -> None:
         """One optimizer step on the loss that the seed will face, at ``left`` of its rates."""

@@ -89,16 +89,17 @@ class _Race:
         terms: Terms,
     ) -> None:
         self.model, self.rules, self.terms, self.meter = model, rules, terms, Meter()
-        self.arena = Arena(model, terms, {each.site for each in (*candidates, *elsewhere)})
-        self.all, self.elsewhere = (
-            [Contender(self.arena, terms, rules, candidate) for candidate in those]
-            for those in (candidates, elsewhere)
-        )
+        self.arena = Arena(model, terms, {candidate.site for candidate in candidates})
+        self.all = [self._contender(candidate) for candidate in candidates]
+        self.elsewhere = elsewhere
         largest = max(len(own) for own in _by_site(self.all).values())
         self.rounds = max(1, math.ceil(math.log2(largest)))
         self.turns = Turns(
             model, rules=rules, arena=self.arena, meter=self.meter, candidates=len(self.all)
         )
+
+    def _contender(self, candidate: Candidate) -> Contender:
+        return Contender(self.arena, self.terms, self.rules, candidate)
 
     def expected(self) -> float:
         """FLOPs up to the end of the first turn, as if the dearest went on in each round, and a
@@ -133,8 +134,8 @@ class _Race:
     def _with_others(self, best: Contender) -> tuple[Contender, ...]:
         """Those that have their turn with it, itself the first."""
         name = best.candidate.blueprint
-        others = [each for each in self.elsewhere if each.candidate.blueprint == name]
-        return (best, *others[: self.rules.spread - 1])
+        others = [each for each in self.elsewhere if each.blueprint == name]
+        return (best, *map(self._contender, others[: self.rules.spread - 1]))
 
     def _so_far(self, entry: Entry) -> float:
         """The utility with the rent that is due by now: a big seed has not paid off at once."""
