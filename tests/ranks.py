@@ -166,10 +166,12 @@ RACED = (
     "controller.race.price_parameters=0.0",
     "controller.race.price_flops=0.0",
     "controller.race.confidence=0.0001",
+    "controller.race.spread=2",
+    "controller.max_live=2",
     "pace.incubate=1",
     "pace.tail=0",
 )
-"""Rank 0 races, and all grow the winner with its weights."""
+"""Rank 0 races, and all grow the winner with its weights, and where it spreads to."""
 TROUBLE = {"disagreeing": Disagreement, "deviating": Deviation, "drifting": Drift}
 
 

@@ -50,10 +50,14 @@ def assert_reduced(rank: Seen) -> None:
 
 
 def assert_raced(ranks: list[Any], names: list[str]) -> None:
-    """Rank 0 has raced, and every rank has grown the winner with its weights."""
+    """Rank 0 has raced, and every rank has grown the winner with its weights, in both slots."""
     for of_all in [[rank[name] for rank in ranks] for name in names if name == "raced"]:
         assert_equal_after_every_step(of_all)
-        assert {"race", "germinate", "blend"} <= {event for _, _, event in of_all[0]["moves"]}
+        moves = of_all[0]["moves"]
+        assert {"race", "germinate", "blend"} <= {event for _, _, event in moves}
+        born = [(tick, site) for tick, site, event in moves if event == "germinate"]
+        assert len({tick for tick, _ in born[:2]}) == 1
+        assert {site for _, site in born} == {"layers.0", "layers.1"}
 
 
 def assert_as_one_process(rank: Seen, alone: Seen, tolerance: float) -> None:
