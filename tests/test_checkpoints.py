@@ -208,15 +208,6 @@ def test_the_weights_of_a_file_of_format_3_belong_to_the_slot_that_germinates(
     assert found == ({"b": weights} if weights and event == "germinate" else {})
 
 
-def test_candidates_of_a_file_of_format_4_had_their_turns_alone() -> None:
-    old = {
-        **{"topology": {}, "state_dict": {}, checkpoints.STAMP: {"format": 4, "version": "0.1"}},
-        "callbacks": {"Lifecycle": {"raced": [{"site": "a"}]}},
-    }
-    found = checkpoints.upgrade(old, Path("old.ckpt"))["callbacks"]["Lifecycle"]["raced"]
-    assert found == [{"site": "a", "others": ()}]
-
-
 def test_a_file_of_a_later_format_says_which_program_reads_it(tmp_path: Path) -> None:
     stamp = {"format": checkpoints.FORMAT + 1, "version": "9.1"}
     checkpoints.write(tmp_path / "last.ckpt", {**content(1), checkpoints.STAMP: stamp})

@@ -148,7 +148,11 @@ def test_a_guarded_module_of_others_survives_behind_a_pooling(
 ) -> None:
     seed = nn.Sequential(nn.AvgPool2d(2), nn.GroupNorm(2, 8), nn.Conv2d(8, 8, 1))
     guard_groupnorms(seed)
-    carry(seed)(channels_last(torch.randn(3, 8, 6, 6))).sum().backward()
+    carried, h = carry(seed), channels_last(torch.randn(3, 8, 6, 6))
+    out = carried(h)
+    out.sum().backward()
+    assert torch.equal(out, seed(h))
+    assert all(weight.grad is not None for weight in carried.parameters())
 
 
 @pytest.mark.parametrize("shape", [(3, 8, 6, 5), (1, 8, 2, 2), (3, 1, 4, 4), (3, 8, 1, 1)])

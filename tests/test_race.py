@@ -256,9 +256,8 @@ def test_the_best_has_its_turn_in_several_slots_at_once(slots: int) -> None:
 
 def test_those_in_several_slots_are_judged_as_one_by_what_they_bring_together() -> None:
     (alone,), (both,) = spread(1).entries, spread(2).entries
-    in_turn = {
-        e.site: e for e in judged(room=2).entries
-    }  # a turn each, the second beside the first
+    # a turn each, the second beside the first
+    in_turn = {entry.site: entry for entry in judged(room=2).entries}
     second = in_turn[SITES[1]]
     assert alone.gain == in_turn[SITES[2]].gain
     assert None not in (alone.gain, both.gain, second.gain)
@@ -291,7 +290,7 @@ def test_a_turn_in_several_slots_has_fewer_of_them_where_all_would_go_beyond_the
 
 def test_a_race_that_spreads_is_one_for_one_slot() -> None:
     with pytest.raises(ValueError, match="a race that spreads is one for 1 slot, not 2"):
-        judged(PLAIN[1:], elsewhere=PLAIN[:1])
+        judged(PLAIN[1:], spread=2, shortlist=1, criterion="any")
 
 
 class Noted(torch.optim.SGD):

@@ -25,6 +25,7 @@ from runs import (
 
 from kasmina.callbacks.base import GrowthCallback, the
 from kasmina.callbacks.lifecycle import Lifecycle
+from kasmina.checkpoints import upgrade
 from kasmina.lit import GrowingModule
 from kasmina.report.lives import lives_of
 from kasmina.report.parse import Fields
@@ -214,6 +215,17 @@ def test_a_resumed_run_goes_on_across_a_race_bit_for_bit(
     again = Lifecycle(the(made.trainer, Lifecycle).controller)
     again.load_state_dict(ends[0]["callbacks"]["Lifecycle"])
     assert again.raced == the(made.trainer, Lifecycle).raced
+
+
+def test_candidates_of_a_file_of_format_4_had_their_turns_alone(grown: Any) -> None:
+    folder, _, made = grown
+    content = checkpoint(folder / "checkpoints" / "epoch2.ckpt")
+    content["kasmina"]["format"] = 4
+    for entry in content["callbacks"]["Lifecycle"]["raced"]:
+        del entry["others"]
+    lifecycle = Lifecycle(the(made.trainer, Lifecycle).controller)
+    lifecycle.load_state_dict(upgrade(content, folder)["callbacks"]["Lifecycle"])
+    assert [entry.others for entry in lifecycle.raced] == [()]
 
 
 def test_only_the_slots_of_the_best_probe_race_and_the_probe_is_on_the_bill(

@@ -26,7 +26,8 @@ log = logging.getLogger(__name__)
 
 FORMAT = 5
 """1 had no stamp; its loader began an interrupted epoch anew. 2 counted lost races by network.
-3 had one winner's weights a race, 4 every candidate's turn by itself."""
+3 had one winner's weights a race. In 4 every candidate had its turn by itself, which is what an
+entry says that says nothing of others."""
 
 STAMP = "kasmina"
 FOLDER = "checkpoints"
@@ -133,7 +134,7 @@ def upgrade(content: Any, path: Path) -> dict[str, Any]:
             f"kasmina {__version__}, which reads formats up to {FORMAT}: "
             f"install kasmina>={stamp['version']}"
         )
-    for step in (_from_first, _from_second, _from_third, _from_fourth)[stamp["format"] - 1 :]:
+    for step in (_from_first, _from_second, _from_third)[stamp["format"] - 1 :]:
         step(content)
     return content
 
@@ -163,13 +164,6 @@ def _from_third(content: dict[str, Any]) -> None:
     born = [move["site"] for move in state.get("pending", ()) if move["event"] == "germinate"]
     if state.get("weights"):
         state["weights"] = {site: state["weights"] for site in born[:1]}
-
-
-def _from_fourth(content: dict[str, Any]) -> None:
-    """Say of candidates that they had their turns by themselves."""
-    state = content.get("callbacks", {}).get("Lifecycle", {})
-    for entry in state.get("raced", ()):
-        entry.setdefault("others", ())
 
 
 def kept(folder: Path, name: str = LAST) -> list[Path]:

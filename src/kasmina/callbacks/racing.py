@@ -61,7 +61,7 @@ def hold_race(trainer: Trainer, module: GrowingModule, wanted: Wanted, tick: int
         candidates,
         rules=wanted.rules,
         terms=terms,
-        elsewhere=(*elsewhere, *wanted.resting) if wanted.rules.spread > 1 else (),
+        elsewhere=(*elsewhere, *wanted.resting),
         room=wanted.room,
         most=most,
     )

@@ -58,8 +58,7 @@ class Rules:
 
     def __post_init__(self) -> None:
         least = {"shortlist": 1, "steps": 1, "twin": 1, "held_out": 2, "tries": 1, "rest": 0}
-        least |= {"spread": 1}
-        least |= {"price_parameters": 0, "price_flops": 0, "price_seed": 0}
+        least |= {"price_parameters": 0, "price_flops": 0, "price_seed": 0, "spread": 1}
         for name, limit in least.items():
             value = getattr(self, name)
             if value is not None and value < limit:

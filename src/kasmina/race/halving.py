@@ -65,11 +65,11 @@ def race(
             beside a twin, and none has that would go beyond.
 
     Raises:
-        ValueError: no candidate; or some elsewhere where several slots are raced for.
+        ValueError: no candidate; or the rules spread, and several slots are raced for.
     """
     if not candidates:
         raise ValueError("a race needs at least 1 candidate")
-    if elsewhere and len(sites := {candidate.site for candidate in candidates}) > 1:
+    if rules.spread > 1 and len(sites := {candidate.site for candidate in candidates}) > 1:
         raise ValueError(f"a race that spreads is one for 1 slot, not {len(sites)}")
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     with torch.inference_mode(False), torch.enable_grad(), undisturbed(device):
